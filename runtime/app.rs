@@ -21,7 +21,7 @@ use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::tls::Tls;
 use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
-use crate::identity::Identities;
+use crate::identity::{Identities, LoadedTokens, MailError, Mailer};
 use crate::metrics::Metrics;
 use crate::presence::{Presence, PresenceJudge, PresenceLimits};
 use crate::realtime::reader::LiveReader;
@@ -65,11 +65,15 @@ pub struct FoundDatabase {
 pub enum AppError {
     #[error("{0}")]
     Store(OpenError),
+    #[error("{0}")]
+    Tokens(String),
     /// The rules for names in the settings do not fit the schema.
     #[error("{0}")]
     Names(Diagnostics),
     #[error("the threads for live connections cannot be started: {0}")]
     Runtime(std::io::Error),
+    #[error("{0}")]
+    Mail(MailError),
 }
 
 impl App {
@@ -87,6 +91,7 @@ impl App {
         names: NameTrust,
     ) -> Result<App, AppError> {
         let config = Arc::new(config);
+        let tokens = loaded_tokens(&config, &env, names)?;
         let schema = with_rules_for_names(&schema, &config).map_err(AppError::Names)?;
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;
@@ -114,6 +119,7 @@ impl App {
         let reader = LiveReader::new(store.clone(), ring, live);
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let mailer = config.auth.mail.as_deref().map(Mailer::read).transpose().map_err(AppError::Mail)?;
         let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
         let presence = {
             let _on_the_live_runtime = runtime.handle().enter();
@@ -128,8 +134,9 @@ impl App {
         };
         sessions.open_presence(presence);
         let vault = backend.vault().map_err(AppError::Store)?;
-        let identities =
-            Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));
+        let identities = Identities::new(vault, repository.clone(), env.clone(), &config.auth, names, tokens)
+            .with_mailer(mailer);
+        let identities = Arc::new(identities);
         let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
@@ -223,7 +230,10 @@ impl App {
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes);
+            let users = self.sessions.follow_users(self.event_bus.listen());
+            let leases = self.sessions.leases().keep();
+            let resets = self.identities.send_resets();
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases, resets);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}
@@ -240,6 +250,24 @@ impl App {
         }
         channels_task.abort();
         Ok(())
+    }
+}
+
+/// The tokens of the settings. Where callers must show who they are, a secret that can be guessed is refused.
+fn loaded_tokens(config: &Config, env: &Env, names: NameTrust) -> Result<LoadedTokens, AppError> {
+    let tokens = LoadedTokens::load(&config.auth, env).map_err(AppError::Tokens)?;
+    match names {
+        NameTrust::Refused if !tokens.weak.is_empty() => Err(AppError::Tokens(format!(
+            "secrets of the file of `auth.tokens` can be guessed:\n  {}\nMake one by `openssl rand -base64 48`, and give it to the \
+             programs that use it",
+            tokens.weak.join("\n  ")
+        ))),
+        NameTrust::Refused | NameTrust::Believed => {
+            for weak in &tokens.weak {
+                tracing::warn!(secret = weak, "`tidewire serve` would refuse this secret");
+            }
+            Ok(tokens)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::ids::{IdError, RecordId, shown};
-use crate::rules::Person;
+use crate::rules::{Claims, Person};
 
 /// The role that rules see of a guest.
 pub const GUEST_ROLE: &str = "guest";
@@ -27,10 +27,12 @@ pub const SERVICE_PREFIX: &str = "service:";
 pub struct Identity {
     /// Id of the caller's `User` record; `None` is anonymous, or a guest.
     pub user: Option<Arc<str>>,
-    /// What the credentials say of the role; it wins over the record's.
+    /// What the credentials call the user: the `User` record begins with it.
+    pub name: Option<Arc<str>>,
+    /// What the credentials say of the role; it wins over the record's. An empty one says that there is none.
     pub role: Option<Arc<str>>,
     /// What the credentials say beside: `user.claims` of rules.
-    pub claims: Map<String, Json>,
+    pub claims: Claims,
     pub bearer: Bearer,
     pub address: IpAddr,
 }
@@ -82,6 +84,8 @@ pub enum AuthError {
     TokenRefused,
     #[error("`as` must name a user: {0}")]
     BadName(IdError),
+    #[error("`{}` is not the name of a user: `guest:` is for guests, and `service:` for machines", shown(_0))]
+    ReservedName(String),
     #[error("`as` has no name before the colon: write ?as=NAME or ?as=NAME:role")]
     NoName,
     #[error(
@@ -114,8 +118,16 @@ pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
     };
     let (name, role) = named(text)?;
     let user = RecordId::parse_text(name).map_err(AuthError::BadName)?;
+    if is_reserved(name) {
+        return Err(AuthError::ReservedName(name.to_owned()));
+    }
     let claims = credentials.claims.map(claims).transpose()?.unwrap_or_default();
-    Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), claims, ..nobody })
+    Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), claims: claims.into(), ..nobody })
+}
+
+/// Whether an id can be that of no person (SEMANTICS Y1).
+pub fn is_reserved(id: &str) -> bool {
+    id.starts_with(GUEST_PREFIX) || id.starts_with(SERVICE_PREFIX)
 }
 
 fn claims(text: &str) -> Result<Map<String, Json>, AuthError> {
@@ -146,7 +158,14 @@ fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
 impl Identity {
     /// An anonymous caller.
     pub fn nobody(address: IpAddr) -> Identity {
-        Identity { user: None, role: None, claims: Map::new(), bearer: Bearer::Person, address }
+        Identity {
+            user: None,
+            name: None,
+            role: None,
+            claims: Claims::default(),
+            bearer: Bearer::Person,
+            address,
+        }
     }
 
     /// The machine, if the caller is one. Only a machine may publish into rooms and notify users over HTTP.
@@ -167,6 +186,14 @@ impl Identity {
     /// On whose behalf rules are asked.
     pub fn person(&self) -> Arc<Person> {
         Arc::new(Person { id: self.user.clone(), role: self.role.clone(), claims: self.claims.clone() })
+    }
+
+    /// Who answers for too many messages: the user, or the address. Guests share a token, so each counts by their address.
+    pub fn offender(&self) -> Arc<str> {
+        match &self.user {
+            Some(user) => format!("user:{user}").into(),
+            None => format!("address:{}", self.address).into(),
+        }
     }
 
     /// Whose idempotency keys these are: the user, the shared token of a guest, or the address of an anonymous caller.

@@ -26,6 +26,8 @@ pub struct Config {
     /// Networks of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     pub tls: TlsConfig,
+    /// Whether `/metrics` answers with numbers.
+    pub metrics: bool,
     pub auth: AuthConfig,
     pub store: StoreConfig,
     pub realtime: RealtimeConfig,
@@ -69,6 +71,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             tls: TlsConfig::default(),
+            metrics: true,
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
             realtime: RealtimeConfig::default(),
@@ -104,6 +107,12 @@ pub struct AuthConfig {
     pub password_length: usize,
     /// A socket is warned so long before its session ends.
     pub expiry_warning: Duration,
+    /// File of issuers, shared tokens and tokens of machines.
+    pub tokens: Option<PathBuf>,
+    /// Without `anonymous`, a socket that came without a token is closed unless it sends one within this time.
+    pub token_wait: Duration,
+    /// The file of the mail server by which links are sent.
+    pub mail: Option<PathBuf>,
 }
 
 /// Who may make an account.
@@ -123,6 +132,9 @@ impl Default for AuthConfig {
             session_lifetime: Duration::from_secs(90 * 24 * 3600),
             password_length: 8,
             expiry_warning: Duration::from_secs(60),
+            tokens: None,
+            token_wait: Duration::from_secs(10),
+            mail: None,
         }
     }
 }
@@ -196,6 +208,18 @@ pub struct RealtimeConfig {
     pub frame_bytes: usize,
     pub messages_per_second: u32,
     pub message_burst: u32,
+    /// Messages a second that one connection may publish into rooms; twice as many at once.
+    pub room_sender_messages: u32,
+    /// Messages a second that one room takes from all senders together.
+    pub room_messages: u32,
+    /// Largest data of a message of a room, in bytes of JSON.
+    pub message_bytes: usize,
+    /// Leases of one connection.
+    pub leases: usize,
+    /// A lease ends so long after it was last renewed ...
+    pub lease_time: Duration,
+    /// ... and so long after the last connection of its holder ended.
+    pub lease_hold: Duration,
     /// Resources that one connection may watch or join.
     pub presence_entries: usize,
     /// Users of one resource.
@@ -248,6 +272,12 @@ impl Default for RealtimeConfig {
             frame_bytes: 64 << 10,
             messages_per_second: 100,
             message_burst: 200,
+            room_sender_messages: 50,
+            room_messages: 500,
+            message_bytes: 16 << 10,
+            leases: 20,
+            lease_time: Duration::from_secs(300),
+            lease_hold: Duration::from_secs(5),
             presence_entries: 50,
             presence_members: 10_000,
             presence_metadata_bytes: 2 << 10,

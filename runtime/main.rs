@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, CliCommand};
 use tidewire::cli::{
-    check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema, serve, user,
+    check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema, serve, token,
+    user,
 };
 
 #[global_allocator]
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Some(CliCommand::Records(arguments)) => records::run(&arguments.command),
         Some(CliCommand::Rules(arguments)) => rules::run(&arguments.command),
         Some(CliCommand::Serve(arguments)) => serve::run(&arguments),
+        Some(CliCommand::Token(arguments)) => token::run(&arguments.command),
         Some(CliCommand::User(arguments)) => user::run(&arguments.command),
         Some(CliCommand::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),

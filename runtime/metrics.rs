@@ -19,7 +19,7 @@ pub use self::errors::{ErrorMetrics, Via};
 pub use self::gauge_guard::GaugeGuard;
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
-pub use self::process::LOG_LINES_DROPPED;
+pub use self::process::{LOG_LINES_DROPPED, resident_bytes};
 pub use self::store::{Bound, Commit, StoreMetrics};
 
 use self::process::Process;

@@ -3,6 +3,7 @@
 //!
 //! Knows no HTTP, no channel and no rule about references or uniqueness: those are judged inside the commit.
 
+mod adoption;
 mod answer;
 mod batch;
 mod body;
@@ -10,6 +11,7 @@ mod canonical;
 mod error;
 mod filter;
 mod intake;
+mod lease;
 mod many;
 mod mutate;
 mod mutation;
@@ -36,8 +38,8 @@ use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
     ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
-    ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
-    Who,
+    LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored,
+    Test, Unit, Who,
 };
 
 pub use answer::{AnswerFor, json_of_all, json_of_each, json_of_one, number_of};
@@ -46,6 +48,7 @@ pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
+pub use lease::LeaseRequest;
 pub use many::{ManyRequest, ManyWritten};
 pub use mutate::MutateRequest;
 pub use mutation::{Mutation, Verb};
@@ -241,7 +244,9 @@ impl Repository {
             hash: canonical::request_hash(mutations, &ops),
         });
         let (actor, asker) = (writer.caller.user.clone(), writer.asker.clone());
-        let unit = Unit { ops, actor, asker, idempotency, generation: current.generation, at };
+        let proof = |(op, mutation): (usize, &Mutation)| Some(LeaseProof { op, fence: mutation.if_lease? });
+        let leases = mutations.iter().enumerate().filter_map(proof).collect();
+        let unit = Unit { ops, actor, asker, idempotency, leases, generation: current.generation, at };
         match self.store.commit(unit).await {
             Ok(outcome) => Ok(outcome),
             Err(refusal) => Err(self.refused(&current.schema, writer, mutations, refusal).await),
@@ -323,10 +328,10 @@ impl Repository {
             entity: entity.name.clone(),
             field: entity.at(field).name.clone(),
         };
-        let kind = &entity.at(field).kind;
-        let value = values::value_from_text(&current.schema, kind, value).map_err(|_| missing())?;
-        let test = match value {
-            Value::Text(text) if entity.at(field).ignore_case => Test::Alike(text),
+        let of = entity.at(field);
+        let value = values::value_from_text(&current.schema, &of.kind, value).map_err(|_| missing())?;
+        let test = match of.normalized(value) {
+            Value::Text(text) if of.ignore_case => Test::Alike(text),
             value => Test::Eq(value),
         };
         let this = Condition::new(Column::Field(field), test);

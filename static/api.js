@@ -39,6 +39,8 @@ import { OTHER_USER, tokensOf } from './tokens.js';
  * @property {'text' | 'int' | 'float' | 'bool' | 'enum' | 'json' | 'date' | 'datetime' | 'uuid' | 'ref'} type
  * @property {boolean} [required]
  * @property {boolean} [unique]
+ * @property {boolean} [ignore_case] two texts that differ by case alone are the same value
+ * @property {string[]} [normalize] what is done to a text before it is stored: `trim`, `lower`, `nfc`
  * @property {boolean} [readonly]
  * @property {any} [default]
  * @property {number} [min]

@@ -218,7 +218,7 @@ export class Bridge {
       const { status } = response;
       // The next poll asks for another token. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
-      const message = detail ?? `polling was answered with ${status}`;
+      const message = detail ?? `a poll got ${status}`;
       throw Object.assign(new Error(message), { retryAfter, code, hint });
     }
     return response.json();

@@ -5,7 +5,7 @@
 
 /** Codes after which the same request may succeed later. `NO_ANSWER` is the client's own; all others fail again until something is changed. */
 export const LATER = new Set(
-  'NO_ANSWER RATE_LIMITED CONNECTION_LIMIT TOO_MANY_LOGINS SETUP_REQUIRED QUERY_LIMIT SCHEMA_CHANGED OVERLOADED SHUTTING_DOWN STORAGE_FULL READ_ONLY STORAGE_DAMAGED STORAGE_ERROR INTERNAL'.split(' '),
+  'NO_ANSWER RATE_LIMITED CONNECTION_LIMIT LEASE_HELD TOO_MANY_LOGINS SETUP_REQUIRED QUERY_LIMIT SCHEMA_CHANGED OVERLOADED SHUTTING_DOWN STORAGE_FULL READ_ONLY STORAGE_DAMAGED STORAGE_ERROR INTERNAL'.split(' '),
 );
 
 /**
@@ -15,7 +15,7 @@ export const LATER = new Set(
 export const DENIED = new Set('FORBIDDEN_CHANNEL UNKNOWN_ENTITY UNAUTHENTICATED ACCOUNT_DISABLED FORBIDDEN RULE_LIMIT QUERY_LIMIT'.split(' '));
 
 /** Refusals of a channel that can end with other rights. Over a socket `rights:changed` tells when; a poll asks each time. */
-export const LIFTED_BY_RIGHTS = new Set(['UNKNOWN_ENTITY', 'BAD_CHANNEL', 'RULE_LIMIT']);
+export const LIFTED_BY_RIGHTS = new Set(['UNKNOWN_ENTITY', 'BAD_CHANNEL', 'RULE_LIMIT', 'FORBIDDEN_CHANNEL']);
 
 /**
  * What to do when a socket was closed and we did not ask for it: `reconnect` after back-off, `token`: fetch a fresh one

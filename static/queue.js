@@ -235,7 +235,7 @@ export class OfflineQueue {
     const check = () => {
       const { userId } = rt?.detail.peek() ?? { userId: null };
       const other = userId !== null && userId !== this.#user;
-      if (other) this.problem.value = { code: 'OTHER_USER', message: `The server knows this page as ${userId}; the queue is that of ${this.#user || 'nobody'}.` };
+      if (other) this.problem.value = { code: 'OTHER_USER', message: `The server knows this page as ${userId}.` };
       else if (this.problem.peek()?.code === 'OTHER_USER') this.problem.value = null;
       this.#host?.release(!other);
     };

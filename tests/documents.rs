@@ -41,12 +41,14 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("tidewire user invite --role editor", "needs a setting; accounts::commands invites"),
     ("tidewire user passwd NAME", "NAME is a word for a name"),
     ("tidewire user add NAME", "the same"),
+    ("tidewire user adopt NAME", "the same"),
     ("tidewire user add NAME --role admin", "the same"),
     ("tidewire dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
+    "tidewire user import",
     "tidewire user",
     "tidewire user passwd",
     "tidewire user invite",
@@ -58,7 +60,7 @@ const NAMES: [&str; 8] = [
 ];
 
 /// Commands that need the folder for themselves.
-const ALONE: [&str; 2] = ["tidewire import", "tidewire migrate apply"];
+const ALONE: [&str; 3] = ["tidewire user adopt", "tidewire import", "tidewire migrate apply"];
 
 fn not_pasted(command: &Command) -> bool {
     NOT_PASTED.iter().any(|(text, _)| command.bare() == *text)

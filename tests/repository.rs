@@ -64,7 +64,9 @@ async fn mutations_that_meet_a_new_schema_are_repeated_in_their_order() {
         .iter()
         .map(|unit| match &unit.ops[0] {
             Op::Create { values, .. } => values[0].clone(),
-            Op::Update { .. } | Op::Delete { .. } | Op::Many(_) => panic!("only creates were asked for"),
+            Op::Update { .. } | Op::Delete { .. } | Op::Many(_) | Op::Lease(_) => {
+                panic!("only creates were asked for")
+            }
         })
         .collect();
     assert_eq!(titles, ["a", "b", "c", "b", "c"].map(|title| Value::Text(title.to_owned())));

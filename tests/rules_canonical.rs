@@ -23,7 +23,7 @@ fn task() -> Entity {
 fn principal() -> Principal {
     let claims = json!({"one": 1, "whole": 1.0, "zero": -0.0, "list": ["a", "b"], "back": ["b", "a", "a"]});
     let claims: Map<_, _> = claims.as_object().unwrap().clone();
-    Principal::unread(Arc::new(Person { id: Some("ada".into()), role: None, claims }))
+    Principal::unread(Arc::new(Person { id: Some("ada".into()), role: None, claims: claims.into() }))
 }
 
 fn bound(rule: &Expr) -> Predicate {

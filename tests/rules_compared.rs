@@ -219,7 +219,7 @@ impl Pair<'_> {
         let claims = [("left", json(self.left)), ("right", json(self.right)), ("list", list)];
         let claims: Map<String, Json> =
             claims.into_iter().map(|(name, claim)| (name.to_owned(), claim)).collect();
-        let person = Person { id: Some(id(1).as_str().into()), role: None, claims };
+        let person = Person { id: Some(id(1).as_str().into()), role: None, claims: claims.into() };
         let own = Record { id: id(2), ..self.record.clone() };
         let related = BTreeMap::from([("Member".into(), RelatedRecords::Records(vec![own]))]);
         Principal::new(Arc::new(person), None, related)

@@ -179,7 +179,7 @@ fn records(entity: &Entity, ops: &[Op]) -> Vec<Record> {
             let (id, values) = (id.clone(), values.clone());
             Record { id, version: 1, created_at: NOON, updated_at: NOON, values }
         }
-        Op::Update { .. } | Op::Delete { .. } | Op::Many(_) => panic!("only creates here"),
+        Op::Update { .. } | Op::Delete { .. } | Op::Many(_) | Op::Lease(_) => panic!("only creates here"),
     };
     of_entity.map(record).collect()
 }
@@ -198,7 +198,7 @@ fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, principal: &Principa
     Asker {
         id: person.map(str::to_owned),
         role: principal.person.role.as_deref().map(str::to_owned),
-        claims: principal.person.claims.clone(),
+        claims: (*principal.person.claims).clone(),
         user: rows("User").map(|(_, record)| record).find(|record| is(Column::Id, record)),
         related: related.collect(),
         ..Asker::default()

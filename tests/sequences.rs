@@ -282,7 +282,7 @@ async fn a_database_without_counters_is_upgraded_and_its_program_refuses_it_then
     assert_eq!(told, [3], "the two that were there have the first numbers");
     let raw = rusqlite::Connection::open(path.join("tidewire.db")).unwrap();
     let format: u32 = raw.query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 5);
+    assert_eq!(format, 6);
     raw.execute_batch(r#"UPDATE "_meta" SET "format" = 6"#).unwrap();
     drop(raw);
     let refused = studio::migrate(path, &schema_of(&[DRAFT, SEGMENT]), &Default::default());

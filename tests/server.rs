@@ -19,7 +19,7 @@ use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
-use tidewire::identity::Identities;
+use tidewire::identity::{Identities, LoadedTokens};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
@@ -257,8 +257,9 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let repository = Arc::new(puppet.repository_over(schema));
     let sessions = Sessions::new(around, channels, reader, repository.clone(), Env::system());
     let vault = Arc::new(MemoryVault::default());
-    let identities =
-        Identities::new(vault, repository.clone(), Env::system(), &config.auth, NameTrust::Believed);
+    let (env, names) = (Env::system(), NameTrust::Believed);
+    let tokens = LoadedTokens::load(&config.auth, &env).unwrap();
+    let identities = Identities::new(vault, repository.clone(), env, &config.auth, names, tokens);
     let state = AppState::new(Services {
         repository,
         identities: Arc::new(identities),

@@ -30,8 +30,7 @@ async fn the_first_link_makes_an_administrator_and_opens_the_server() {
     let (_, link) = told.split_once("https://tide.example/_/register#").expect(&told);
     let link = link.lines().next().unwrap().trim().to_owned();
 
-    for path in
-        ["/health", "/healthz", "/readyz", "/_/register", "/static/auth.js", "/static/pages/register.js"]
+    for path in ["/health", "/healthz", "/readyz", "/_/register", "/static/auth.js", "/static/pages/user.js"]
     {
         assert_eq!(client.call("GET", path, Value::Null).await.status, 200, "{path}");
     }

@@ -77,7 +77,8 @@ impl Server {
         let (batches, tail) = mpsc::channel(1);
         let (_, feed) = EventBus::new(tail, Seq(1), metrics.clone());
         let (channels, _) = ChannelManager::start(ring.clone(), feed, 1, Env::system(), metrics.clone());
-        let reader = LiveReader::new(puppet.clone(), ring, &config);
+        let repository = Arc::new(puppet.repository_over(fixtures::schema()));
+        let reader = LiveReader::new(puppet, ring, &config);
         let around = Surroundings {
             schema: fixtures::schema(),
             generation: Generation(1),
@@ -85,7 +86,6 @@ impl Server {
             config: Arc::new(config),
             metrics,
         };
-        let repository = Arc::new(puppet.repository());
         let sessions = Sessions::new(around, channels, reader, repository, Env::system());
         let websockets = WebSocketManager::new(sessions);
         Server { websockets, _batches: batches }

@@ -5,6 +5,7 @@
 mod activity;
 mod differences;
 mod histories;
+mod leases;
 mod lists;
 mod logs;
 mod lookups;
@@ -44,6 +45,13 @@ macro_rules! of_writes {
                 a_unit_of_several_ops_ends_in_step;
                 followers_count_as_a_cascade_does;
                 followers_count_against_the_unit;
+            }
+            leases {
+                a_lease_has_one_holder_and_a_number_that_grows;
+                a_stale_holder_writes_nothing;
+                where_a_lease_is_required_no_client_writes_without_one;
+                a_lease_is_for_those_who_may_update;
+                the_server_ends_a_lease_by_its_number_and_nothing_is_logged;
             }
             mutations {
                 a_repeated_mutation_gets_todays_record;

@@ -13,6 +13,9 @@ mod workspaces;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use tidewire::schema::Schema;
+
+use crate::support::clock::HandClock;
 use crate::support::process::{ended, tidewire};
 use crate::support::story::Story;
 
@@ -24,9 +27,18 @@ fn folder(system: &str) -> PathBuf {
 
 /// Serves the schema files of a system.
 async fn story(system: &str) -> Story {
+    Story::over(schema(system)).await
+}
+
+/// The same by a clock that the story sets.
+async fn story_at(system: &str, clock: &HandClock) -> Story {
+    Story::at(schema(system), clock.env()).await
+}
+
+fn schema(system: &str) -> Schema {
     let loaded = tidewire::schema::load(&folder(system)).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(loaded.warnings.codes().count(), 0, "{}", loaded.warnings);
-    Story::over(loaded.schema).await
+    loaded.schema
 }
 
 fn only(id: &str) -> BTreeSet<String> {

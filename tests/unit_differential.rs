@@ -26,7 +26,10 @@ fn schema() -> Schema {
     let with = |entity: &Arc<Entity>| {
         let mut entity = (**entity).clone();
         match &*entity.name {
-            "Task" => entity.fields[STATUS.0].unique = true,
+            "Task" => {
+                entity.fields[STATUS.0].unique = true;
+                club::numbered(&mut entity);
+            }
             "Membership" => {
                 entity.unique = vec![KeyFields::exact(vec![club::OF_NOTE, club::OF_ROLE])];
             }
@@ -130,6 +133,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     let mid = prop_oneof![3 => Just(None), 1 => ("[mnop]", 0..2u8).prop_map(Some)];
     let asker = prop_oneof![2 => Just(None), 3 => name().prop_map(Some)];
     (ops, mid, asker).prop_map(|(ops, mid, asker)| {
+        let ops: Vec<Op> = ops.into_iter().map(club::unnumbered).collect();
         let unit = match mid {
             Some((mid, request)) => named(&mid, request, ops),
             None => unit(ops),
@@ -211,7 +215,7 @@ async fn what_operations_name_is_prefetched() {
     backend.commit_group(vec![unit(founding())]).await.outcomes.remove(0).unwrap();
     let as_ada = |ops: Vec<Op>| Unit { asker: Asker::Person(person("ada")), ..unit(ops) };
     let units = vec![
-        as_ada(vec![club::task(20, 1, Some("ada"))]),
+        as_ada(vec![club::unnumbered(club::task(20, 1, Some("ada")))]),
         as_ada(vec![club::comment(30, 20), update("Task", 20, [(TITLE, words("b"))])]),
         as_ada(vec![update("Task", 20, [(OWNER, words("bo"))])]),
     ];

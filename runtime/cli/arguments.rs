@@ -55,6 +55,8 @@ pub enum CliCommand {
     Records(RecordsGroup),
     /// Make and manage users: accounts, invitations, passwords, roles. Works beside a running server.
     User(UserArguments),
+    /// Make and manage tokens of machines, and tokens that guests share. Works beside a running server.
+    Token(TokenArguments),
     /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
 }
@@ -232,6 +234,51 @@ pub struct RecordsArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct TokenArguments {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, once. Two tokens of one name are good at once, so that one can replace the other.
+    Issue {
+        /// Name of the machine, or of the page that guests open.
+        name: String,
+        /// For guests: names no user, and has only what the rules give a guest. Without it the token is that of a machine.
+        #[arg(long, conflicts_with_all = ["role", "publish"])]
+        shared: bool,
+        /// Role of the machine, as rules know it: `user.role`.
+        #[arg(long)]
+        role: Option<String>,
+        /// Rooms and users that the machine may publish to, such as `room:project/*` or `user:*`. May be given several times.
+        #[arg(long, value_name = "PATTERN")]
+        publish: Vec<String>,
+        /// Days until the token expires [default: it lasts until it is revoked]
+        #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=3650))]
+        days: Option<u16>,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// List the tokens: name, id, kind, role, patterns, age. Never the secrets, which are stored as hashes only.
+    List {
+        /// Print a JSON array instead of text.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// End the tokens of a name, or one of them. Their connections are closed within a second.
+    Revoke {
+        name: String,
+        /// Id of the token, as `tidewire token list` prints it [default: all of this name]
+        id: Option<String>,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct UserArguments {
     #[command(subcommand)]
     pub command: UserCommand,
@@ -257,6 +304,42 @@ pub enum UserCommand {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
+    /// Make the accounts of a CSV file with the columns `name` and `role`, and print a link for each user. All of them, or none where
+    /// the file has a mistake.
+    Import {
+        /// The file. `-` is stdin, where the list may have a column `password` too.
+        file: PathBuf,
+        /// Check the file, and make nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Make users of this server of the names that `?as=` made in `tidewire dev`. Each gets a new id, and what refers to the name refers
+    /// to that from then on. The server must not run. Without a name, list them.
+    Adopt {
+        /// The name of `?as=`.
+        id: Option<String>,
+        /// Login name of the user [default: the name of `?as=`]
+        #[arg(long, value_name = "LOGIN", requires = "id")]
+        name: Option<String>,
+        /// Adopt all of them, each under its own name.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Give a user another login name. The id, the password and the sessions stay.
+    Rename {
+        #[command(flatten)]
+        named: NamedUser,
+        /// The login name from now on.
+        login: String,
+    },
     /// Print a link by which one user may register. `auth.register` must be `invitation` or `open`.
     Invite {
         /// Role that the new user gets.
@@ -265,6 +348,9 @@ pub enum UserCommand {
         /// Days that the link is good for.
         #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u16).range(1..=90))]
         days: u16,
+        /// Send the link to this mail address instead of printing it. `auth.mail` names the mail server.
+        #[arg(long, value_name = "ADDRESS")]
+        send: Option<String>,
         #[command(flatten)]
         link: LinkArguments,
         #[command(flatten)]
@@ -316,6 +402,9 @@ pub struct PasswordArguments {
     /// Read the password from the first line of stdin.
     #[arg(long)]
     pub password_stdin: bool,
+    /// Send the link to this mail address instead of printing it. `auth.mail` names the mail server.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "password_stdin")]
+    pub send: Option<String>,
     #[command(flatten)]
     pub link: LinkArguments,
 }

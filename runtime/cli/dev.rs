@@ -95,8 +95,10 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let app =
         App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
             AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Tokens(error) => format!("error: {error}"),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
+            AppError::Mail(error) => format!("error: {error}"),
         })?;
     let mut text = summary;
     if let Some(file) = notes.file {

@@ -232,9 +232,9 @@ impl ImportRun<'_> {
         match &applied {
             Applied::Done(OpStatus::Created) => self.progress.created += 1,
             Applied::Done(OpStatus::Updated) => self.progress.updated += 1,
-            Applied::Done(OpStatus::Unchanged | OpStatus::Deleted | OpStatus::Many(_)) => {
-                self.progress.skipped += 1
-            }
+            Applied::Done(
+                OpStatus::Unchanged | OpStatus::Deleted | OpStatus::Many(_) | OpStatus::Lease(_),
+            ) => self.progress.skipped += 1,
             Applied::Refused(refusal) => {
                 let error = self.intake.explain(refusal.clone());
                 self.refuse(row.line, &error);

@@ -26,6 +26,7 @@ pub mod schema;
 pub mod serve;
 pub mod settings;
 mod stream;
+pub mod token;
 pub mod user;
 mod watch;
 

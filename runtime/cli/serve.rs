@@ -20,6 +20,8 @@ use crate::auth::NameTrust;
 use crate::config::{Beyond, Config};
 use crate::env::Env;
 use crate::http::tls::Tls;
+use crate::ids::shown;
+use crate::rules;
 use crate::schema::{self, Loaded};
 
 /// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings, an address
@@ -66,6 +68,9 @@ fn serve(settings: Settings, url: Option<String>) -> Result<(), String> {
     let Settings { mut config, .. } = settings;
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
+    if let Some(warning) = self_given_rights(&loaded) {
+        log::warn(config.log.form, &warning);
+    }
     let limited = fit_connections(&mut config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -91,10 +96,15 @@ async fn serve_loaded(
     let app = App::open_for(config, Arc::new(loaded.schema), Env::system(), NameTrust::Refused).map_err(
         |error| match error {
             AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Tokens(error) => format!("error: {error}"),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
+            AppError::Mail(error) => format!("error: {error}"),
         },
     )?;
+    if let Some(fault) = made_by_name(&app).await? {
+        return Err(fault);
+    }
     let found = app.found();
     let _ = writeln!(text, "  Database    {}: changes so far: {}", found.database, found.report.head);
     if let Some(limited) = limited {
@@ -113,6 +123,23 @@ async fn serve_loaded(
     Ok(())
 }
 
+/// Users whom `?as=` made: an issuer of tokens may name the same id (SEMANTICS Y1).
+async fn made_by_name(app: &App) -> Result<Option<String>, String> {
+    const SHOWN: usize = 10;
+    let ids = app.identities().ids_without_source().await.map_err(|error| format!("error: {error}"))?;
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let names = ids.iter().take(SHOWN).map(|id| shown(id)).collect::<Vec<_>>().join(", ");
+    let more = if ids.len() > SHOWN { ", ..." } else { "" };
+    Ok(Some(format!(
+        "error: {} made by `?as=` in `tidewire dev`, and an issuer of tokens could name the same ids: {names}{more}\n\
+         Make users of this server of them: `tidewire user adopt --all`, or one by one with `tidewire user adopt NAME`. \
+         Or begin with an empty folder: --data DIR.",
+        count(ids.len(), "user of this data folder was", "users of this data folder were")
+    )))
+}
+
 /// The entities that have no rule: they are closed to every caller.
 fn closed(loaded: &Loaded) -> Option<String> {
     let unsaid = loaded.schema.entities().filter(|entity| entity.access.is_unsaid());
@@ -122,6 +149,21 @@ fn closed(loaded: &Loaded) -> Option<String> {
     }
     let are = count(names.len(), "entity has", "entities have");
     Some(format!("{are} no [access] in the schema file, so every request is denied: {}", names.join(", ")))
+}
+
+/// Nobody may write their own rights unless a rule means it (SEMANTICS Y3).
+fn self_given_rights(loaded: &Loaded) -> Option<String> {
+    let user = loaded.schema.entity("User")?;
+    let fields = rules::self_given(user);
+    if fields.is_empty() {
+        return None;
+    }
+    let names = fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ");
+    let guards = fields.iter().map(|field| format!("!has(change.{field})")).collect::<Vec<_>>().join(" && ");
+    Some(format!(
+        "warning: the `update` rule of User lets every user write their own {names}: so each of them can become an administrator.\n\
+         Add to the rule: (user.role == 'admin' || {guards})\n"
+    ))
 }
 
 /// Printed here and nowhere else: a reader of the log must not become the administrator.

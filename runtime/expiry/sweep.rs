@@ -299,6 +299,7 @@ impl Sweep {
             actor: None,
             asker: Asker::System,
             idempotency: None,
+            leases: Vec::new(),
             generation: expiring.generation,
             at: self.env.now(),
         };

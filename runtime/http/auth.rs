@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
 use crate::identity::{Admitted, Granted, IdentityError, LiveSession, NewAccount};
+use crate::ids::Timestamp;
 use crate::repository::{Body, FieldError};
 
 /// Characters of a device's name.
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/auth/logout", post(log_out))
         .route("/api/auth/refresh", post(refresh))
         .route("/api/auth/password", post(password))
+        .route("/api/auth/reset", post(reset))
         .route("/api/auth/ticket", post(ticket))
         .route("/api/auth/me", get(me))
         .route("/api/auth/sessions", get(sessions).delete(end_others))
@@ -36,10 +38,12 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 /// Where the request comes from and how its answer goes back.
-struct Client {
-    uri: Uri,
-    headers: HeaderMap,
-    address: std::net::IpAddr,
+pub(super) struct Client {
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) address: std::net::IpAddr,
+    /// It reached us, or our proxy, over TLS.
+    pub(super) is_secure: bool,
 }
 
 impl FromRequestParts<AppState> for Client {
@@ -48,13 +52,18 @@ impl FromRequestParts<AppState> for Client {
     async fn from_request_parts(parts: &mut Parts, _state: &AppState) -> Result<Client, Problem> {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Problem::internal("a request without a peer"))?;
-        Ok(Client { uri: parts.uri.clone(), headers: parts.headers.clone(), address: peer.address })
+        Ok(Client {
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            address: peer.address,
+            is_secure: peer.is_secure,
+        })
     }
 }
 
 impl Client {
     /// What the client calls itself, shortened.
-    fn device(&self) -> String {
+    pub(super) fn device(&self) -> String {
         let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         agent.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(DEVICE).collect()
     }
@@ -74,7 +83,7 @@ impl FromRequestParts<AppState> for OwnSession {
         let admitting =
             async { state.identities.admit_reader(presented.brought()?, presented.address).await };
         let admitted = counted(state, presented.address, admitting).await?;
-        let session = admitted.session.ok_or(IdentityError::NoSession)?;
+        let session = admitted.own_session().cloned().ok_or(IdentityError::NoSession)?;
         Ok(OwnSession { session, presented })
     }
 }
@@ -154,8 +163,23 @@ async fn password(
     answer(&state, &client, &granted, StatusCode::OK, own.presented.by_cookie() || asked.wants_cookie()).await
 }
 
-async fn ticket(State(state): State<AppState>, own: OwnSession) -> Result<Response, Problem> {
-    let ticket = state.identities.ticket(own.token()?)?;
+/// Asks for a mail with a link. The answer is the same for every name.
+async fn reset(
+    State(state): State<AppState>,
+    client: Client,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let asked = AuthFields::of(&body, &["name"], &[])?;
+    state.identities.request_reset(asked.text("name"), client.address)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
+}
+
+async fn ticket(State(state): State<AppState>, parts: Parts) -> Result<Response, Problem> {
+    let presented = Presented::collect(&parts)?;
+    let admitting = async { state.identities.admit_reader(presented.brought()?, presented.address).await };
+    let session = counted(&state, presented.address, admitting).await?.session;
+    let session = session.ok_or(IdentityError::NoToken)?;
+    let ticket = state.identities.ticket(presented.token().ok_or(IdentityError::NoToken)?, &session)?;
     let seconds = state.identities.ticket_life().as_secs();
     Ok(Json(json!({ "ticket": ticket.text(), "expiresIn": seconds })).into_response())
 }
@@ -163,17 +187,18 @@ async fn ticket(State(state): State<AppState>, own: OwnSession) -> Result<Respon
 /// Who the caller is. An anonymous caller is an answer, too.
 async fn me(State(state): State<AppState>, parts: Parts) -> Result<Response, Problem> {
     let presented = Presented::collect(&parts)?;
-    let Admitted { identity, session } =
-        state.identities.admit_reader(presented.brought()?, presented.address).await?;
+    let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
+    let own = admitted.own_session().map(|session| session.id.clone());
+    let Admitted { identity, session } = admitted;
     let user = match identity.user.as_deref() {
         Some(user) => user_json(&state, user, identity.role.as_deref()).await?,
         None => Value::Null,
     };
-    let expires = session.as_ref().map(|session| session.standing().expires.rfc3339());
-    let session = session.map(|session| session.id.clone());
+    let expires = session.and_then(|session| session.standing().expires).map(Timestamp::rfc3339);
+    let guest = identity.guest().map(|guest| guest.id.clone());
     let names = state.identities.believes_names();
-    Ok(Json(json!({ "user": user, "expiresAt": expires, "session": session, "names": names }))
-        .into_response())
+    let me = json!({ "user": user, "guest": guest, "expiresAt": expires, "session": own, "names": names });
+    Ok(Json(me).into_response())
 }
 
 async fn sessions(State(state): State<AppState>, own: OwnSession) -> Result<Response, Problem> {
@@ -215,7 +240,7 @@ async fn answer(
     status: StatusCode,
     by_cookie: bool,
 ) -> Result<Response, Problem> {
-    let expires = granted.session.standing().expires;
+    let expires = granted.session.standing().expires.unwrap_or(Timestamp(0));
     let user = user_json(state, &granted.session.user, None).await?;
     let mut body = Map::new();
     if !by_cookie {
@@ -241,7 +266,9 @@ fn without_cookie(client: &Client, mut response: Response) -> Response {
 async fn user_json(state: &AppState, user: &str, role: Option<&str>) -> Result<Value, Problem> {
     let person = state.repository.person(user).await?;
     let (name, recorded) = person.map_or((None, None), |person| (person.name, person.role));
-    Ok(json!({ "id": user, "name": name, "role": role.map(str::to_owned).or(recorded) }))
+    // An empty role of a token says that there is none.
+    let role = role.map(str::to_owned).or(recorded).filter(|role| !role.is_empty());
+    Ok(json!({ "id": user, "name": name, "role": role }))
 }
 
 /// The members of a body, each a text but `cookie`.

@@ -1,4 +1,4 @@
-//! `GET` and `POST /api/changes`: polls and long polls, and `GET /api/admin/websocket/stats`.
+//! `GET` and `POST /api/changes`: polls and long polls.
 //!
 //! Knows query strings and bodies; what a poll answers is decided in `realtime/polls.rs`.
 
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value as Json;
 
-use super::identity::{Caller, WaitingCaller};
+use super::identity::WaitingCaller;
 use super::json_body::JsonBody;
 use super::problem::{Problem, bad_query};
 use super::state::AppState;
@@ -22,9 +22,7 @@ use crate::rules::Person;
 use crate::store::StoreError;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/changes", get(changes).post(changes_by_body))
-        .route("/api/admin/websocket/stats", get(stats))
+    Router::new().route("/api/changes", get(changes).post(changes_by_body))
 }
 
 async fn changes(
@@ -80,15 +78,6 @@ fn problem(fault: PollFault) -> Problem {
         | StoreError::TooManyGroups { .. }
         | StoreError::Storage(_) => Problem::internal(error.to_string()),
     }
-}
-
-/// Numbers about sockets, subscriptions and deliveries, for those who run the server.
-async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<Response, Problem> {
-    if !state.repository.is_admin(&caller).await? {
-        let detail = "only the role `admin` may read numbers about the server; in dev, add ?as=NAME:admin";
-        return Err(Problem::new(Code::Forbidden, detail));
-    }
-    Ok(axum::Json(state.sessions.stats()).into_response())
 }
 
 /// Channels of one poll at most, where the limit of subscriptions is not higher. Those beyond that limit are answered by an

@@ -9,6 +9,7 @@ use crate::ids::{MutationId, shown};
 use crate::protocol::Code;
 use crate::repository::RepositoryError;
 
+const IF_LEASE: HeaderName = HeaderName::from_static("if-lease");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a proxy that compresses answers appends to a strong ETag, behind one dash or two.
@@ -28,7 +29,7 @@ pub(super) enum Precondition {
 impl Precondition {
     pub(super) fn of_change(headers: &HeaderMap) -> Result<Precondition, Problem> {
         for name in conditions(headers) {
-            if name != header::IF_MATCH && name != header::IF_NONE_MATCH {
+            if name != header::IF_MATCH && name != header::IF_NONE_MATCH && name != IF_LEASE {
                 let detail = format!(
                     "`{name}` is not supported on writes: records have versions; send the ETag in If-Match"
                 );
@@ -119,9 +120,9 @@ pub(super) fn none_on_many(headers: &HeaderMap) -> Result<(), Problem> {
 /// Each operation of a batch names its own version.
 pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {
-        Some(name) => {
-            Err(bad(format!("`{name}` is not possible on a batch: give each operation its `version`")))
-        }
+        Some(name) => Err(bad(format!(
+            "`{name}` is not possible on a batch: give each operation its `version` and `lease`"
+        ))),
         None => Ok(()),
     }
 }
@@ -138,6 +139,19 @@ pub(super) fn none_on_read(headers: &HeaderMap) -> Result<(), Problem> {
 /// Every header that is a condition, known or not: all of their names begin with `If-`, but for WebDAV's `If`.
 fn conditions(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
     headers.keys().filter(|name| name.as_str() == "if" || name.as_str().starts_with("if-"))
+}
+
+/// The number of the lease under which a change is made.
+pub(super) fn lease(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(text) = single(headers, &IF_LEASE)? else { return Ok(None) };
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    match text.parse().ok().filter(|_| plain) {
+        Some(fence) => Ok(Some(fence)),
+        None => Err(bad(format!(
+            "If-Lease must be the number that `lease:held` named as `fence`, such as 7, not `{}`",
+            shown(text)
+        ))),
+    }
 }
 
 /// The client's name for this mutation.

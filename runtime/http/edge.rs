@@ -5,6 +5,7 @@
 //! whatever a stranger writes into it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Once;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -20,7 +21,7 @@ use super::server::Peer;
 use super::state::AppState;
 use crate::identity::IdentityError;
 use crate::metrics::Via;
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,6 +54,9 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
     let is_secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_secure);
     let origins = state.hosts.origins();
     let page = origins.of(request.headers());
+    if state.identities.believes_names() {
+        warn_of_tokens_in_addresses(request.uri().query());
+    }
     let admitted = settled
         .and_then(|()| state.hosts.admit(&method, request.uri(), request.headers()))
         .and_then(|()| set_up(&state, request.uri().path()))
@@ -86,6 +90,20 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
         origins.reveal(page, headers);
     }
     response
+}
+
+/// Said once, to those who build a client: later, in production, it is too late.
+fn warn_of_tokens_in_addresses(query: Option<&str>) {
+    static WARNED: Once = Once::new();
+    let Some(query) = query.filter(|query| query.contains("token")) else { return };
+    if Params::parse(Some(query)).is_ok_and(|params| params.has("token")) {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "a client sends its token in the address (`?token=`), which proxies write into their logs: send it in Authorization, \
+                 or open a socket with a ticket of POST /api/auth/ticket"
+            );
+        });
+    }
 }
 
 /// Until there is an administrator, health checks and the way to become one.

@@ -173,6 +173,12 @@ pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The origin under which the request reached this server: its Host was admitted before.
+pub(super) fn own_origin(uri: &Uri, headers: &HeaderMap, is_secure: bool) -> Option<String> {
+    let host = host_of(uri, headers).ok().flatten()?;
+    Some(format!("{}://{host}", if is_secure { "https" } else { "http" }))
+}
+
 /// The value of a header that may appear once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let bad = || Problem::new(Code::BadHeader, format!("the header `{name}` appears twice or is not ASCII"));

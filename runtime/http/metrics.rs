@@ -10,6 +10,7 @@ use axum::routing::get;
 use super::problem::Problem;
 use super::state::AppState;
 use crate::metrics::{MEDIA_TYPE, Moment, Routes};
+use crate::protocol::Code;
 
 /// Every route of the router with its methods; tests/metrics.rs holds the table to the sources.
 pub const ROUTES: Routes = &[
@@ -23,14 +24,22 @@ pub const ROUTES: Routes = &[
     ("/_/login", &["GET"]),
     ("/_/register", &["GET"]),
     ("/api/activity", &["GET"]),
+    ("/api/admin/connections", &["GET"]),
+    ("/api/admin/connections/{id}", &["DELETE"]),
+    ("/api/admin/sessions", &["GET"]),
+    ("/api/admin/sessions/{id}", &["DELETE"]),
     ("/api/admin/presence", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
+    ("/api/auth/issuers", &["GET"]),
+    ("/api/auth/issuers/{name}/callback", &["GET"]),
+    ("/api/auth/issuers/{name}/login", &["GET"]),
     ("/api/auth/login", &["POST"]),
     ("/api/auth/logout", &["POST"]),
     ("/api/auth/me", &["GET"]),
     ("/api/auth/password", &["POST"]),
     ("/api/auth/refresh", &["POST"]),
     ("/api/auth/register", &["POST"]),
+    ("/api/auth/reset", &["POST"]),
     ("/api/auth/sessions", &["GET", "DELETE"]),
     ("/api/auth/sessions/{id}", &["DELETE"]),
     ("/api/auth/ticket", &["POST"]),
@@ -39,6 +48,8 @@ pub const ROUTES: Routes = &[
     ("/api/openapi.json", &["GET"]),
     ("/api/realtime/presence/{*resource}", &["GET"]),
     ("/api/types.d.ts", &["GET"]),
+    ("/api/realtime/notify/{user}", &["POST"]),
+    ("/api/realtime/rooms/{name}", &["POST"]),
     ("/api/schema", &["GET"]),
     ("/api/{plural}", &["GET", "POST"]),
     ("/api/{plural}/by/{field}/{value}", &["GET"]),
@@ -61,6 +72,9 @@ pub(super) fn routes() -> Router<AppState> {
 /// On a blocking thread: it reads `/proc` and looks at every outbox. Numbers are wanted most when the store is in trouble, so
 /// that the log's ends are 0 then instead of a failure.
 async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
+    if !state.config.metrics {
+        return Err(Problem::new(Code::TelemetryDisabled, "telemetry disabled"));
+    }
     let head = state.sessions.reader().head().await;
     let (log_head, log_floor) = head.map_or((0, 0), |head| (head.seq.0, head.floor.0));
     let text = tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@
 
 mod activity;
 mod address;
+mod admin;
 mod answer;
 mod auth;
 mod batch;
@@ -22,6 +23,7 @@ mod headers;
 mod health;
 mod history;
 pub mod identity;
+mod issuers;
 mod json_body;
 mod limits;
 pub mod lingering;
@@ -37,6 +39,7 @@ mod projection;
 mod proxies;
 mod query;
 mod records;
+mod rooms;
 mod schema;
 mod scripts;
 pub mod server;
@@ -70,10 +73,13 @@ pub fn router(state: AppState) -> Router {
         .merge(metrics::routes())
         .merge(batch::routes())
         .merge(auth::routes())
+        .merge(issuers::routes())
         .merge(of_entities)
         .merge(schema::routes())
         .merge(activity::routes())
         .merge(changes::routes())
+        .merge(admin::routes())
+        .merge(rooms::routes())
         .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())

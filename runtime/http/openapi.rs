@@ -3,10 +3,12 @@
 //! `operations.rs` is the one list of operations; here they become paths, and what they share becomes components. Says
 //! what the routes do and does nothing itself.
 
+mod admin;
 mod answers;
 mod auth;
 mod bodies;
 mod describer;
+mod messages;
 mod operations;
 mod parameters;
 
@@ -78,6 +80,8 @@ impl Describer<'_> {
         }
         self.shared_bodies(&entities);
         self.auth_bodies();
+        self.admin_bodies();
+        self.message_bodies();
         self.shared_parameters();
     }
 }
@@ -89,6 +93,7 @@ fn tags(schema: &Schema) -> Vec<Json> {
     let rest = [
         ("Several", "Writes of several records and entities in one request."),
         ("Changes", "The change log, by polling."),
+        ("Messages", "What reaches live connections and is stored nowhere."),
         ("About", "What this server is and how it is."),
     ];
     let rest =

@@ -229,6 +229,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::UnknownMessageType
         | Code::BadChannel
         | Code::SubscriptionLimit
+        | Code::LeaseLimit
         | Code::NotSubscribed
         | Code::PresenceLimit
         | Code::BadPosition
@@ -248,9 +249,12 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::RuleLimit => StatusCode::FORBIDDEN,
         Code::UnknownEntity | Code::NotFound | Code::NoHistory => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::IdTaken | Code::NotUnique | Code::Restricted => StatusCode::CONFLICT,
-        Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
-        Code::BodyTooLarge | Code::FrameTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::IdTaken | Code::NotUnique | Code::Restricted | Code::LeaseHeld | Code::NotPresent => {
+            StatusCode::CONFLICT
+        }
+        Code::LeaseRequired => StatusCode::PRECONDITION_REQUIRED,
+        Code::VersionConflict | Code::LeaseLost => StatusCode::PRECONDITION_FAILED,
+        Code::BodyTooLarge | Code::FrameTooLarge | Code::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::ValidationFailed
         | Code::UnknownReference
@@ -267,6 +271,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::ShuttingDown
         | Code::ReadOnly
         | Code::SetupRequired
+        | Code::TelemetryDisabled
         | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }

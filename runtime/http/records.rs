@@ -93,7 +93,7 @@ async fn change(
         Method::PUT => Mutation::replace(&entity.name, &id, body),
         _ => Mutation::update(&entity.name, &id, body),
     };
-    let mutation = mutation.if_version(condition.version());
+    let mutation = mutation.if_version(condition.version()).if_lease(conditions::lease(&headers)?);
     let written = state.repository.write(&caller, mutation, mid).await;
     let written = written.map_err(|error| condition.refused(error))?;
     Ok(answer(written, caller.user.is_none()))
@@ -108,6 +108,7 @@ async fn delete(
     let condition = Precondition::of_change(&headers)?;
     let mid = conditions::idempotency_key(&headers)?;
     let mutation = Mutation::delete(&entity.name, &id).if_version(condition.version());
+    let mutation = mutation.if_lease(conditions::lease(&headers)?);
     let written = state.repository.write(&caller, mutation, mid).await;
     let written = written.map_err(|error| condition.refused(error))?;
     Ok(answer(written, caller.user.is_none()))

@@ -24,9 +24,8 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::identity::IdentityError;
-use crate::metrics::Refusal;
-use crate::protocol::{CloseCode, Code};
+use crate::identity::{Brought, IdentityError};
+use crate::protocol::Code;
 use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
@@ -76,34 +75,19 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     Ok(response.into_response())
 }
 
-/// The caller, or the error that the socket gets before it is closed.
+/// The caller, or the error that the socket gets before it is closed. In boxes, since each future on the way of a
+/// connection keeps what it is given twice.
 async fn admit(state: &AppState, presented: &Presented) -> Result<Box<Arrived>, Box<NotAdmitted>> {
-    let admitting = async {
-        let brought = presented.brought()?;
-        state.identities.admit_reader(brought, presented.address).await
-    };
-    // In boxes, since each future on the way of a connection keeps what it is given twice.
-    let arrived = |admitted| Box::new(Arrived::through(state.identities.clone(), admitted));
-    admitting.await.map(arrived).map_err(|error| Box::new(not_admitted(error)))
+    let brought = presented.brought().map_err(refused)?;
+    if brought == Brought::Nothing && state.identities.takes_tokens_later() {
+        return Ok(Box::new(Arrived::owing(state.identities.clone(), presented.address)));
+    }
+    let admitted = state.identities.admit_reader(brought, presented.address).await.map_err(refused)?;
+    Ok(Box::new(Arrived::through(state.identities.clone(), admitted)))
 }
 
-fn not_admitted(error: IdentityError) -> NotAdmitted {
-    let problem = Problem::from(error);
-    let (code, message) = (problem.code(), problem.detail().to_owned());
-    if code == Code::Unauthenticated {
-        return NotAdmitted { code, message, close: CloseCode::Unauthenticated, why: Refusal::Identity };
-    }
-    if code == Code::AccountDisabled {
-        return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
-    }
-    let cause = problem.cause().unwrap_or_else(|| problem.detail());
-    if code == Code::StorageDamaged {
-        // Told by the store when it was found.
-        tracing::debug!(code = code.as_str(), cause, "socket refused");
-    } else {
-        tracing::error!(code = code.as_str(), cause, "socket refused");
-    }
-    NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
+fn refused(error: IdentityError) -> Box<NotAdmitted> {
+    Box::new(error.into())
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::entries::{Account, Link, LinkKind, StoredSession};
+use super::entries::{Account, Link, LinkKind, OutsideSession, StoredSession};
 use super::error::{IdentityError, of_vault};
 use super::identities::Identities;
-use super::known_sessions::LiveSession;
+use super::live_session::LiveSession;
 use super::login_name::LoginName;
 use super::secret::{Secret, SecretKind, digest};
 use super::throttle::Budget;
@@ -19,9 +19,9 @@ use crate::config::Registration;
 use crate::store::vault::{Edited, VaultEdit, VaultEntry, VaultKind};
 
 /// Wrong passwords of one name from one address.
-const OF_NAME: Budget = Budget { burst: 5, gap: Duration::from_secs(20) };
+pub(super) const OF_NAME: Budget = Budget { burst: 5, gap: Duration::from_secs(20) };
 /// Wrong passwords and registrations from one address, whatever the name.
-const OF_ADDRESS: Budget = Budget { burst: 30, gap: Duration::from_secs(2) };
+pub(super) const OF_ADDRESS: Budget = Budget { burst: 30, gap: Duration::from_secs(2) };
 
 /// A new session.
 #[derive(Debug, Clone)]
@@ -53,10 +53,8 @@ impl Identities {
         let of_name = format!("{near} {key}");
         self.try_once(&near, OF_ADDRESS)?;
         self.try_once(&of_name, OF_NAME)?;
-        let account = match key.as_str() {
-            "" => None,
-            key => self.vault.find(VaultKind::Account, key).await.map_err(of_vault)?,
-        };
+        // A text that can be no name is looked up as well: it must not be told from one that could.
+        let account = self.vault.find(VaultKind::Account, &key).await.map_err(of_vault)?;
         let account = account.as_ref().map(Account::of).transpose()?;
         let stored = account.as_ref().and_then(|account| account.password.clone());
         let fits = self.passwords.fits(password.to_owned(), stored).await?;
@@ -154,7 +152,7 @@ impl Identities {
         found.first().map(Account::of).transpose()
     }
 
-    fn try_once(&self, key: &str, budget: Budget) -> Result<(), IdentityError> {
+    pub(super) fn try_once(&self, key: &str, budget: Budget) -> Result<(), IdentityError> {
         let taken = self.throttle.take(key, budget, self.env.elapsed());
         taken.map_err(|wait| IdentityError::Throttled { wait })
     }
@@ -261,6 +259,16 @@ impl Identities {
 
     /// A new session of a user.
     pub(super) async fn grant(&self, user: &str, device: &str) -> Result<Granted, IdentityError> {
+        self.grant_as(user, device, None).await
+    }
+
+    /// The same with what another issuer says of the user.
+    pub(super) async fn grant_as(
+        &self,
+        user: &str,
+        device: &str,
+        outside: Option<OutsideSession>,
+    ) -> Result<Granted, IdentityError> {
         let (token, now) = (Secret::new(SecretKind::Session, &self.env), self.env.now());
         let stored = StoredSession {
             id: self.env.uuid_v7().to_string(),
@@ -268,6 +276,7 @@ impl Identities {
             seen: now.0,
             device: device.to_owned(),
             superseded: false,
+            outside,
         };
         let (key, expires) = (token.digest(), self.expiry(now.0, now));
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));
@@ -284,7 +293,7 @@ impl Identities {
 pub(super) const ADMIN: &str = "admin";
 
 /// Addresses that one network hands out at will count as one.
-fn neighbourhood(address: IpAddr) -> String {
+pub(super) fn neighbourhood(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {

@@ -29,6 +29,7 @@ impl Identities {
     }
 
     async fn forget_user(&self, user: &str) -> Result<(), IdentityError> {
+        self.outside.forget_user(user);
         let sessions = self.vault.list(VaultKind::Session, Some(user)).await.map_err(of_vault)?;
         let kinds = [VaultKind::Session, VaultKind::Link, VaultKind::Account];
         let clear = |kind| VaultEdit::Clear { kind, owner: user.to_owned() };

@@ -1,7 +1,8 @@
-//! What the vault's entries mean: `Account`, `StoredSession`, `Link`, `Order`, each from an entry and back.
+//! What the vault's entries mean: `Account`, `StoredSession`, `Link`, `Order`, `StoredToken`, each from an entry and back.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use super::error::IdentityError;
 use crate::ids::Timestamp;
@@ -36,6 +37,35 @@ pub struct StoredSession {
     /// Another token took this one's place. It is good for a moment more, for requests under way.
     #[serde(default)]
     pub superseded: bool,
+    /// What the issuer said of the user at a login there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<OutsideSession>,
+}
+
+/// What a session keeps of a login at another issuer: rules see it as they see the token of that issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideSession {
+    pub role: Option<String>,
+    pub claims: Map<String, Json>,
+}
+
+/// A shared token, or one of a machine. The key is the digest of its secret, the owner its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredToken {
+    /// Tells the tokens of one name apart, and is no secret.
+    pub id: String,
+    pub created: i64,
+    pub grant: TokenGrant,
+}
+
+/// What a token gives (SEMANTICS Y2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum TokenGrant {
+    /// What the rules give a guest.
+    Shared,
+    /// A role, and patterns of rooms and users that the machine may publish to.
+    Service { role: Option<String>, publish: Vec<String> },
 }
 
 /// A link that works once. The key is the digest of its secret.
@@ -81,6 +111,11 @@ impl Account {
         Ok(Account { user, key: entry.key.clone(), ..account })
     }
 
+    /// Where mail for this user goes: a login name may be a mail address.
+    pub fn mail_address(&self) -> Option<&str> {
+        self.name.contains('@').then_some(self.name.as_str())
+    }
+
     pub fn entry(&self) -> VaultEntry {
         write(VaultKind::Account, &self.key, Some(&self.user), None, self)
     }
@@ -93,6 +128,16 @@ impl StoredSession {
 
     pub fn entry(&self, key: &str, user: &str, expires: Timestamp) -> VaultEntry {
         write(VaultKind::Session, key, Some(user), Some(expires), self)
+    }
+}
+
+impl StoredToken {
+    pub fn of(entry: &VaultEntry) -> Result<StoredToken, IdentityError> {
+        read(entry)
+    }
+
+    pub fn entry(&self, key: &str, name: &str, expires: Option<Timestamp>) -> VaultEntry {
+        write(VaultKind::Token, key, Some(name), expires, self)
     }
 }
 

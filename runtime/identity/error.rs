@@ -21,6 +21,8 @@ pub enum IdentityError {
     NameTaken,
     #[error("this server takes no registrations{0}")]
     RegistrationClosed(&'static str),
+    #[error("this server sends no mail: ask an administrator for a link")]
+    NoMail,
     #[error("the link is unknown, was used already, or has expired")]
     BadLink,
     /// A token of a caller.
@@ -30,6 +32,14 @@ pub enum IdentityError {
     BadName(AuthError),
     #[error("this needs a session: log in first")]
     NoSession,
+    #[error("a ticket is made for a token: send the token of the caller")]
+    NoToken,
+    #[error(
+        "this server knows no issuer of this name at which users log in: GET /api/auth/issuers lists them"
+    )]
+    UnknownIssuer,
+    #[error("the keys of the issuer of this token cannot be read now: try again in a moment")]
+    KeysUnavailable,
     #[error("this session is not yours, or has ended")]
     UnknownSession,
     #[error("the server has no administrator yet: open the link that it printed when it started")]
@@ -51,12 +61,15 @@ impl IdentityError {
             IdentityError::NameTaken => Code::NotUnique,
             IdentityError::RegistrationClosed(_) => Code::RegistrationClosed,
             IdentityError::BadLink => Code::BadLink,
-            IdentityError::BadToken(_) | IdentityError::BadName(_) | IdentityError::NoSession => {
-                Code::Unauthenticated
+            IdentityError::BadToken(_)
+            | IdentityError::BadName(_)
+            | IdentityError::NoSession
+            | IdentityError::NoToken => Code::Unauthenticated,
+            IdentityError::UnknownSession | IdentityError::UnknownIssuer | IdentityError::NoMail => {
+                Code::NotFound
             }
-            IdentityError::UnknownSession => Code::NotFound,
             IdentityError::SetupRequired => Code::SetupRequired,
-            IdentityError::Overloaded => Code::Overloaded,
+            IdentityError::Overloaded | IdentityError::KeysUnavailable => Code::Overloaded,
             IdentityError::Repository(error) => error.code(),
             IdentityError::Failed(_) => Code::StorageError,
         }
@@ -71,9 +84,13 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession
+            | IdentityError::NoToken
+            | IdentityError::UnknownIssuer
+            | IdentityError::KeysUnavailable
             | IdentityError::UnknownSession
             | IdentityError::SetupRequired
             | IdentityError::Overloaded
@@ -92,9 +109,13 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession
+            | IdentityError::NoToken
+            | IdentityError::UnknownIssuer
+            | IdentityError::KeysUnavailable
             | IdentityError::UnknownSession
             | IdentityError::SetupRequired
             | IdentityError::Overloaded => None,

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::access_tokens::AccessTokens;
 use super::entries::StoredSession;
 use super::error::{IdentityError, of_vault};
-use super::known_sessions::{KnownSessions, KnownToken, LiveSession};
+use super::known_sessions::{KnownSessions, KnownToken};
+use super::live_session::{LiveSession, LoginKind};
+use super::outside::{LoadedTokens, Logins, Outside};
 use super::passwords::Passwords;
+use super::resets::Resets;
 use super::secret::{SecretKind, digest};
 use super::throttle::Throttle;
-use super::tickets::Tickets;
+use super::tickets::{TicketFor, Tickets};
 use crate::auth::{self, Credentials, Identity, NameTrust};
 use crate::config::AuthConfig;
 use crate::env::Env;
@@ -32,6 +36,11 @@ pub struct Identities {
     pub(super) throttle: Throttle,
     pub(super) known: KnownSessions,
     pub(super) tickets: Tickets,
+    pub(super) access: AccessTokens,
+    pub(super) outside: Outside,
+    pub(super) logins: Logins,
+    /// Where a mail server is configured.
+    pub(super) resets: Option<Resets>,
     /// Nothing but the link of the first administrator is served.
     pub(super) awaits_admin: AtomicBool,
 }
@@ -50,8 +59,15 @@ pub enum Brought<'a> {
 #[derive(Debug, Clone)]
 pub struct Admitted {
     pub identity: Identity,
-    /// Of a caller with a token of this server.
+    /// Of a caller with a token.
     pub session: Option<Arc<LiveSession>>,
+}
+
+impl Admitted {
+    /// The session, where the caller logged in here: it can be listed, refreshed and ended.
+    pub fn own_session(&self) -> Option<&Arc<LiveSession>> {
+        self.session.as_ref().filter(|session| session.kind == LoginKind::Session)
+    }
 }
 
 impl Identities {
@@ -61,6 +77,7 @@ impl Identities {
         env: Env,
         config: &AuthConfig,
         names: NameTrust,
+        tokens: LoadedTokens,
     ) -> Identities {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         Identities {
@@ -73,6 +90,10 @@ impl Identities {
             throttle: Throttle::default(),
             known: KnownSessions::default(),
             tickets: Tickets::default(),
+            access: tokens.access,
+            outside: tokens.outside,
+            logins: Logins::default(),
+            resets: None,
             awaits_admin: AtomicBool::new(false),
         }
     }
@@ -81,9 +102,19 @@ impl Identities {
         &self.config
     }
 
-    /// Whether a name without a token is taken for its user, as in `dev`.
+    /// Whether a caller may simply say who they are.
     pub fn believes_names(&self) -> bool {
         self.names == NameTrust::Believed
+    }
+
+    /// Whether a socket without a token may come in as far as to send one.
+    pub fn takes_tokens_later(&self) -> bool {
+        self.names == NameTrust::Refused && !self.config.anonymous && !self.config.token_wait.is_zero()
+    }
+
+    /// How many passwords were computed so far: a login costs one, whoever asks.
+    pub fn passwords_computed(&self) -> u64 {
+        self.passwords.computed()
     }
 
     /// Whether the server serves nothing before it has an administrator.
@@ -116,25 +147,23 @@ impl Identities {
             }
             Brought::Token(token) => {
                 let session = self.session_of(token).await?;
-                let identity = Identity { user: Some(session.user.clone()), ..nobody() };
-                Ok(Admitted { identity, session: Some(session) })
+                Ok(Admitted { identity: session.identity(address, &self.env), session: Some(session) })
             }
             Brought::Ticket(ticket) => {
                 let session = self.session_of_ticket(ticket).await?;
-                let identity = Identity { user: Some(session.user.clone()), ..nobody() };
-                Ok(Admitted { identity, session: Some(session) })
+                Ok(Admitted { identity: session.identity(address, &self.env), session: Some(session) })
             }
         }
     }
 
-    /// A caller who reads. A user of `dev` gets a `User` record at first sight (SEMANTICS R11).
+    /// A caller who reads. A user who has no account here gets a `User` record at first sight (SEMANTICS R11).
     pub async fn admit_reader(
         &self,
         brought: Brought<'_>,
         address: IpAddr,
     ) -> Result<Admitted, IdentityError> {
         let admitted = self.identify(brought, address).await?;
-        match &admitted.session {
+        match admitted.own_session() {
             Some(session) => self.require_account(session).await?,
             None => {
                 self.repository.ensure_reader(&admitted.identity).await.map_err(IdentityError::Repository)?
@@ -156,7 +185,7 @@ impl Identities {
 
     /// Looks whether a caller who was admitted may write now.
     pub async fn require_writer(&self, admitted: &Admitted) -> Result<(), IdentityError> {
-        match &admitted.session {
+        match admitted.own_session() {
             Some(session) => self.require_account(session).await,
             None => self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository),
         }
@@ -173,12 +202,55 @@ impl Identities {
     }
 
     async fn session_of(&self, token: &str) -> Result<Arc<LiveSession>, IdentityError> {
-        if !SecretKind::Session.fits(token) {
-            return Err(IdentityError::BadToken(
-                "the token does not have the form of a token of this server",
-            ));
+        if SecretKind::Session.fits(token) {
+            return self.session_under(&digest(token)).await;
         }
-        self.session_under(&digest(token)).await
+        let issued = SecretKind::Shared.fits(token) || SecretKind::Service.fits(token);
+        if issued || self.access.has_any_configured() {
+            let found = self.access_token(&digest(token), issued).await?;
+            if let Some(session) = found {
+                return self.still_good(session);
+            }
+            if issued {
+                return Err(IdentityError::BadToken("the token is unknown, or was revoked"));
+            }
+        }
+        if self.outside.has_issuers() {
+            let session = self.outside.session_of(token, &self.env).await?;
+            self.must_be_foreign(&session.user).await?;
+            return self.still_good(session);
+        }
+        Err(IdentityError::BadToken("the token does not have the form of a token of this server"))
+    }
+
+    /// A user of an issuer without a prefix must not be one who has an account here (SEMANTICS Y1).
+    pub(super) async fn must_be_foreign(&self, user: &str) -> Result<(), IdentityError> {
+        if self.outside.has_bare_issuer() && self.account_of(user).await?.is_some() {
+            return Err(IdentityError::BadToken("`sub` of the token is the id of a user of this server"));
+        }
+        Ok(())
+    }
+
+    /// A shared token, or one of a machine.
+    async fn access_token(
+        &self,
+        digest: &str,
+        issued: bool,
+    ) -> Result<Option<Arc<LiveSession>>, IdentityError> {
+        let known = self.access.known(digest);
+        if known.is_some() || !issued {
+            return Ok(known);
+        }
+        let entry = self.vault.find(VaultKind::Token, digest).await.map_err(of_vault)?;
+        entry.as_ref().map(|entry| self.access.learn(entry)).transpose()
+    }
+
+    /// A token of any kind but a session's, which may have ended since it was judged.
+    fn still_good(&self, session: Arc<LiveSession>) -> Result<Arc<LiveSession>, IdentityError> {
+        match session.is_live(self.env.now()) {
+            true => Ok(session),
+            false => Err(IdentityError::BadToken("the token has expired, or was revoked: get another one")),
+        }
     }
 
     async fn session_of_ticket(&self, ticket: &str) -> Result<Arc<LiveSession>, IdentityError> {
@@ -186,9 +258,11 @@ impl Identities {
         if !SecretKind::Ticket.fits(ticket) {
             return Err(IdentityError::BadToken(WRONG));
         }
-        let token = self.tickets.take(&digest(ticket), self.env.elapsed());
-        let token = token.ok_or(IdentityError::BadToken(WRONG))?;
-        self.session_under(&token).await
+        match self.tickets.take(&digest(ticket), self.env.elapsed()) {
+            None => Err(IdentityError::BadToken(WRONG)),
+            Some(TicketFor::Session(token)) => self.session_under(&token).await,
+            Some(TicketFor::Token(session)) => self.still_good(session),
+        }
     }
 
     pub(super) async fn session_under(&self, digest: &str) -> Result<Arc<LiveSession>, IdentityError> {

@@ -25,12 +25,19 @@ const KEPT: i64 = 60_000;
 impl Identities {
     /// Never ends.
     pub async fn keep(&self) {
+        tokio::join!(self.keep_vault(), self.outside.keep(&self.env));
+    }
+
+    async fn keep_vault(&self) {
         let (mut version, mut looks) = (None, 0_u32);
         loop {
             if let Err(error) = self.look(&mut version).await {
                 tracing::debug!(%error, "the vault could not be looked at");
             }
             looks += 1;
+            if looks.is_multiple_of(LOOKS_TO_FORGET) {
+                self.outside.forget_expired(self.env.now());
+            }
             if looks.is_multiple_of(LOOKS_TO_FORGET)
                 && let Err(error) = self.vault.forget(self.env.now()).await
             {
@@ -45,6 +52,7 @@ impl Identities {
         // At the first look there may be orders that a former server left.
         if *version != Some(now) {
             self.compare_sessions().await?;
+            self.compare_tokens().await?;
             self.carry_out_orders().await?;
             if self.awaits_admin() && self.has_admin().await? {
                 self.awaits_admin.store(false, Ordering::Relaxed);
@@ -66,6 +74,15 @@ impl Identities {
             if !same && !token.stored.superseded && self.env.now() < token.expires {
                 self.known.end(&token.session.id);
             }
+        }
+        Ok(())
+    }
+
+    /// Ends tokens that a command revoked.
+    async fn compare_tokens(&self) -> Result<(), IdentityError> {
+        if self.access.has_any_issued() {
+            let stored = self.vault.list(VaultKind::Token, None).await.map_err(of_vault)?;
+            self.access.keep(&stored);
         }
         Ok(())
     }
@@ -103,9 +120,10 @@ impl Identities {
         Ok(())
     }
 
-    /// Serves nothing until there is an administrator, if there is none now. Answers whether it waits.
+    /// Serves nothing until there is an administrator, if there is none now and no tokens are configured. Answers whether it waits.
     pub async fn await_admin(&self) -> Result<bool, IdentityError> {
-        let waits = !self.has_admin().await?;
+        let configured = self.outside.has_issuers() || self.access.has_any_configured();
+        let waits = !configured && !self.has_admin().await?;
         self.awaits_admin.store(waits, Ordering::Relaxed);
         Ok(waits)
     }

@@ -1,35 +1,19 @@
 //! `KnownSessions`: the sessions that this process has met, so that a request with a token reads no file; and the notice to their
 //! live connections when one of them ends.
 //!
-//! Decides nothing: what a session may do is in `sessions.rs`.
+//! Decides nothing: what a session may do is in `sessions.rs`, and who it lets in, `live_session.rs` says.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::entries::StoredSession;
+use super::live_session::LiveSession;
 use crate::ids::Timestamp;
 
 /// Tokens that are remembered. Beyond them those without a live connection are forgotten, and read again when they come back.
 const MOST: usize = 100_000;
-
-/// How a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoginState {
-    pub expires: Timestamp,
-    /// It was logged out, revoked, or its user is gone.
-    pub ended: bool,
-}
-
-/// A session of this process, whichever token it came with. Connections follow its standing.
-#[derive(Debug)]
-pub struct LiveSession {
-    pub id: String,
-    pub user: Arc<str>,
-    standing: watch::Sender<LoginState>,
-}
 
 /// What is known of one token.
 #[derive(Debug, Clone)]
@@ -53,21 +37,6 @@ struct SessionTable {
     tokens: HashMap<String, KnownToken>,
     /// By the id of the session.
     sessions: HashMap<String, Arc<LiveSession>>,
-}
-
-impl LiveSession {
-    pub fn standing(&self) -> LoginState {
-        *self.standing.borrow()
-    }
-
-    /// Notices of every change from here on.
-    pub fn follow(&self) -> watch::Receiver<LoginState> {
-        self.standing.subscribe()
-    }
-
-    fn is_followed(&self) -> bool {
-        self.standing.receiver_count() > 0
-    }
 }
 
 impl KnownSessions {
@@ -94,18 +63,11 @@ impl KnownSessions {
         let session = inner
             .sessions
             .entry(stored.id.clone())
-            .or_insert_with(|| {
-                let standing = watch::Sender::new(LoginState { expires, ended: false });
-                Arc::new(LiveSession { id: stored.id.clone(), user: user.into(), standing })
-            })
+            .or_insert_with(|| Arc::new(LiveSession::of_stored(&stored, user, expires)))
             .clone();
         // A token that was superseded says nothing of how long its session lasts.
         if !stored.superseded {
-            session.standing.send_if_modified(|standing| {
-                let later = standing.expires < expires;
-                standing.expires = standing.expires.max(expires);
-                later
-            });
+            session.last_until(expires);
         }
         let known = KnownToken { digest: digest.to_owned(), session, stored, expires };
         inner.tokens.insert(digest.to_owned(), known.clone());
@@ -117,7 +79,7 @@ impl KnownSessions {
         let mut inner = self.inner.lock();
         inner.tokens.retain(|_, token| token.session.id != id);
         if let Some(session) = inner.sessions.remove(id) {
-            session.standing.send_modify(|standing| standing.ended = true);
+            session.end();
         }
     }
 

@@ -3,6 +3,7 @@
 //! Each costs 19 MiB and some ten milliseconds of a core, so more wait for their turn, and beyond `WAITING` are refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -23,6 +24,7 @@ pub struct Passwords {
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
     least: usize,
+    computed: Arc<AtomicU64>,
 }
 
 /// Bytes of a password.
@@ -64,7 +66,12 @@ impl Passwords {
     pub fn new(at_once: usize, least: usize) -> Passwords {
         let at_once = at_once.max(1);
         let (turns, places) = (Semaphore::new(at_once), Semaphore::new(at_once + WAITING));
-        Passwords { turns: Arc::new(turns), places: Arc::new(places), least }
+        Passwords { turns: Arc::new(turns), places: Arc::new(places), least, computed: Arc::default() }
+    }
+
+    /// How many were computed so far.
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
     }
 
     /// Why a text may not become the password of this user; the sentence goes on after "the password".
@@ -112,7 +119,9 @@ impl Passwords {
         let place = self.places.clone().try_acquire_owned().map_err(|_| IdentityError::Overloaded)?;
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| IdentityError::Overloaded)?;
         // Both are held by the work itself: a caller who leaves does not make room for more than can run.
+        let computed = self.computed.clone();
         let done = tokio::task::spawn_blocking(move || {
+            computed.fetch_add(1, Ordering::Relaxed);
             let done = work();
             drop((place, turn));
             done

@@ -14,6 +14,12 @@ pub enum SecretKind {
     Session,
     Link,
     Ticket,
+    /// A token that many share, which names no user.
+    Shared,
+    /// The token of a machine.
+    Service,
+    /// Of a login at another issuer that is under way.
+    Login,
 }
 
 /// A secret in the clear. It is shown once, to the one that it is for.
@@ -29,6 +35,9 @@ impl SecretKind {
             SecretKind::Session => "tws_",
             SecretKind::Link => "twl_",
             SecretKind::Ticket => "twt_",
+            SecretKind::Shared => "twg_",
+            SecretKind::Service => "twm_",
+            SecretKind::Login => "two_",
         }
     }
 

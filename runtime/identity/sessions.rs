@@ -1,14 +1,15 @@
 //! What a user does with their sessions: list, end, go on under another token, and get a ticket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Granted;
 use super::entries::StoredSession;
 use super::error::{IdentityError, of_vault};
 use super::identities::{Identities, millis};
-use super::known_sessions::LiveSession;
+use super::live_session::{LiveSession, LoginKind};
 use super::secret::{Secret, SecretKind, digest};
-use super::tickets;
+use super::tickets::{self, TicketFor};
 use crate::ids::Timestamp;
 use crate::store::vault::{Edited, VaultEdit, VaultEntry, VaultKind};
 
@@ -25,27 +26,47 @@ pub struct SessionRow {
     pub device: String,
 }
 
+/// A session and whose it is, for administrators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedSession {
+    pub user: String,
+    pub session: SessionRow,
+}
+
 impl Identities {
     /// Newest first.
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionRow>, IdentityError> {
         let now = self.env.now();
         let mut rows = Vec::new();
         for entry in self.entries_of(user).await? {
-            let stored = StoredSession::of(&entry)?;
-            let expires = entry.expires.unwrap_or(Timestamp(0));
-            if stored.superseded || expires <= now {
-                continue;
-            }
-            rows.push(SessionRow {
-                id: stored.id,
-                created: Timestamp(stored.created),
-                seen: Timestamp(stored.seen),
-                expires,
-                device: stored.device,
-            });
+            rows.extend(row(&entry, now)?);
         }
         rows.sort_by_key(|row| std::cmp::Reverse(row.created.0));
         Ok(rows)
+    }
+
+    /// Sessions of one user or of all, newest first.
+    pub async fn all_sessions(&self, user: Option<&str>) -> Result<Vec<OwnedSession>, IdentityError> {
+        let now = self.env.now();
+        let entries = self.vault.list(VaultKind::Session, user).await.map_err(of_vault)?;
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let user = entry.owner.clone().unwrap_or_default();
+            rows.extend(row(&entry, now)?.map(|session| OwnedSession { user, session }));
+        }
+        // An id begins with the time at which it was made.
+        rows.sort_unstable_by(|one, other| other.session.id.cmp(&one.session.id));
+        Ok(rows)
+    }
+
+    /// Ends one session, whoever it belongs to.
+    pub async fn end_any_session(&self, id: &str) -> Result<(), IdentityError> {
+        for entry in self.vault.list(VaultKind::Session, None).await.map_err(of_vault)? {
+            if StoredSession::of(&entry)?.id == id {
+                return self.end_session(entry.owner.as_deref().unwrap_or_default(), id).await;
+            }
+        }
+        Err(IdentityError::UnknownSession)
     }
 
     /// Ends one session of a user. Its connections are closed at once.
@@ -106,10 +127,16 @@ impl Identities {
         Ok(Granted { token: secret, session: self.known.learn(&next, &user, stored, expires).session })
     }
 
-    /// What a browser puts into the address of a socket. The token is that of the session.
-    pub fn ticket(&self, token: &str) -> Result<Secret, IdentityError> {
+    /// What a browser puts into the address of a socket, instead of this token.
+    pub fn ticket(&self, token: &str, session: &Arc<LiveSession>) -> Result<Secret, IdentityError> {
         let ticket = Secret::new(SecretKind::Ticket, &self.env);
-        let added = self.tickets.add(ticket.digest(), digest(token), self.env.elapsed());
+        let stands_for = match session.kind {
+            LoginKind::Session => TicketFor::Session(digest(token)),
+            LoginKind::Outside | LoginKind::Shared(_) | LoginKind::Service(_) => {
+                TicketFor::Token(session.clone())
+            }
+        };
+        let added = self.tickets.add(ticket.digest(), stands_for, self.env.elapsed());
         if added { Ok(ticket) } else { Err(IdentityError::Overloaded) }
     }
 
@@ -120,11 +147,24 @@ impl Identities {
 
     /// Whether a session is that of this token: what has ended meanwhile is not.
     pub fn is_live(&self, session: &LiveSession) -> bool {
-        let standing = session.standing();
-        !standing.ended && self.env.now() < standing.expires
+        session.is_live(self.env.now())
     }
 
     async fn entries_of(&self, user: &str) -> Result<Vec<VaultEntry>, IdentityError> {
         self.vault.list(VaultKind::Session, Some(user)).await.map_err(of_vault)
     }
+}
+
+/// `None` where the session goes on under another token, or has ended.
+fn row(entry: &VaultEntry, now: Timestamp) -> Result<Option<SessionRow>, IdentityError> {
+    let stored = StoredSession::of(entry)?;
+    let expires = entry.expires.unwrap_or(Timestamp(0));
+    let live = !stored.superseded && expires > now;
+    Ok(live.then_some(SessionRow {
+        id: stored.id,
+        created: Timestamp(stored.created),
+        seen: Timestamp(stored.seen),
+        expires,
+        device: stored.device,
+    }))
 }

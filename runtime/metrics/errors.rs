@@ -50,6 +50,16 @@ impl ErrorMetrics {
         }
     }
 
+    /// Errors of every code on one transport.
+    pub fn told_in_all(&self, transport: Via) -> u64 {
+        self.told[transport as usize].iter().map(Counter::get).sum()
+    }
+
+    /// Connections that the server closed, for whatever reason.
+    pub fn closed_in_all(&self) -> u64 {
+        self.closed.iter().map(Counter::get).sum()
+    }
+
     /// `None`: the peer ended it, or its connection broke.
     pub fn closed(&self, code: Option<CloseCode>) {
         let counter = code.map_or(Some(&self.closed_by_peer), |code| self.closed.get(code as usize));

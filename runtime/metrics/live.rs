@@ -78,6 +78,11 @@ pub struct LiveMetrics {
     pub opened: Counter,
     /// Subscriptions that were ended because a rule or a query of them cannot be served any longer.
     pub suspended: Counter,
+    /// Messages that were passed on in rooms and private channels.
+    pub messages: Counter,
+    pub message_deliveries: Counter,
+    /// Messages that a connection did not get, because it was too slow.
+    pub messages_dropped: Counter,
     catching_up: Gauge,
     subscriptions: Gauge,
     polls: Gauge,
@@ -172,6 +177,13 @@ impl LiveMetrics {
                 "tidewire_subscriptions_suspended",
                 "Subscriptions ended because their rule or query can no longer be served",
             ),
+            messages: counter(r, "tidewire_messages", "Messages passed on in rooms and private channels"),
+            message_deliveries: counter(r, "tidewire_message_deliveries", "Messages appended to outboxes"),
+            messages_dropped: counter(
+                r,
+                "tidewire_messages_dropped",
+                "Messages dropped because their connection was too slow",
+            ),
             catching_up: gauge(
                 r,
                 "tidewire_catching_up_connections",
@@ -201,6 +213,20 @@ impl LiveMetrics {
     pub fn poll(&self) -> GaugeGuard {
         self.polled.inc();
         GaugeGuard::new(&self.polls, 1)
+    }
+
+    /// How many are being answered.
+    pub fn polls(&self) -> i64 {
+        self.polls.get()
+    }
+
+    pub fn subscriptions(&self) -> i64 {
+        self.subscriptions.get()
+    }
+
+    /// Connections that are behind.
+    pub fn lagging(&self) -> i64 {
+        self.catching_up.get()
     }
 
     pub fn caught_up(&self, cause: CatchUp) {

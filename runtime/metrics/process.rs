@@ -75,6 +75,12 @@ impl Process {
     }
 }
 
+/// Resident memory of the process; 0 where the system does not say.
+pub fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    number_of(&status, "VmRSS:").and_then(|kilobytes| u64::try_from(kilobytes * 1024).ok()).unwrap_or(0)
+}
+
 /// User and system time: fields 14 and 15. The second field is the program's name, which may hold anything.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;

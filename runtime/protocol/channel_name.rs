@@ -1,12 +1,12 @@
-//! Channel names: `entity:Task`, `entity:Task:<id>`, live queries as `entity:Task?status=open`, and `activity`. A `ChannelName`
-//! that exists was well formed.
+//! Channel names: `entity:Task`, `entity:Task:<id>`, live queries as `entity:Task?status=open`, `activity`, and the channels of
+//! messages, `room:<name>` and `user:<id>`. A `ChannelName` that exists was well formed.
 //!
 //! Knows neither the schema nor rights: whether the entity exists, and what its filter means, is judged where the schema is at
 //! hand.
 
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::codes::Code;
 use super::named_entities::named_entities;
@@ -16,6 +16,17 @@ use crate::ids::shown;
 /// Longest channel name, in bytes.
 pub const MAX_BYTES: usize = 4 << 10;
 
+/// As `encodeURIComponent` of browsers.
+const PART: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
 /// The channel of what happens.
 const ACTIVITY: &str = "activity";
 
@@ -45,6 +56,10 @@ pub enum ChannelTarget {
     Record(String, String),
     /// The records that meet a filter: the names and values of its query string, decoded.
     Query(String, Vec<(String, String)>),
+    /// Messages of a room: the parts of its name between slashes, percent-decoded.
+    Room(Vec<String>),
+    /// Messages of the server for one user: the percent-decoded id.
+    User(String),
     /// What happens in the records of these entities; `None` for all that have an activity.
     Activity(Option<Vec<String>>),
 }
@@ -80,23 +95,50 @@ impl ChannelName {
                 };
                 Ok(ChannelName { text: text.into(), target })
             }
-            "presence" | "user" | "room" => Err(ChannelError {
+            "room" | "user" if filter.is_some() => Err(bad(format!(
+                "a `{family}:` channel has messages and no records, so it takes no filter: leave out what follows the `?`"
+            ))),
+            "room" => Ok(ChannelName { text: text.into(), target: ChannelTarget::Room(room(rest)?) }),
+            "user" => {
+                Ok(ChannelName { text: text.into(), target: ChannelTarget::User(decoded(rest, "the id")?) })
+            }
+            "presence" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
-                message: match family {
-                    "presence" => "`presence:` channels are for WebSockets; over HTTP read GET /api/realtime/presence/{resource}"
-                        .to_owned(),
-                    _ => format!("`{family}:` channels are not supported yet"),
-                },
+                message: "`presence:` channels are for WebSockets; over HTTP read GET /api/realtime/presence/{resource}"
+                    .to_owned(),
             }),
             ACTIVITY => Err(bad(
                 "the activity has no parts: use `activity`, or `activity?entity=Task` for one entity"
                     .to_owned(),
             )),
-            other => {
-                Err(bad(format!("`{}:` is not a kind of channel; use `entity:` or `activity`", shown(other))))
-            }
+            other => Err(bad(format!(
+                "`{}:` is not a kind of channel; use `entity:`, `room:`, `user:` or `activity`",
+                shown(other)
+            ))),
         }
     }
+}
+
+/// What a channel name has at the place of an id or of a part of a room's name.
+pub fn encoded(part: &str) -> String {
+    utf8_percent_encode(part, PART).to_string()
+}
+
+/// The parts of a room's name. Two spellings are two rooms; rules see the same parts of both.
+fn room(name: &str) -> Result<Vec<String>, ChannelError> {
+    name.split('/').map(|part| decoded(part, "a part of the room's name")).collect()
+}
+
+fn decoded(text: &str, what: &str) -> Result<String, ChannelError> {
+    let text = percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| bad(format!("{what} is not percent-encoded UTF-8")))?;
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(bad(format!(
+            "{what} is empty or has a control character: write room:lobby, or user:<id>"
+        )));
+    }
+    Ok(text.into_owned())
 }
 
 fn target(rest: &str) -> Result<ChannelTarget, ChannelError> {
@@ -178,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn rooms_have_parts_and_keep_their_text() {
+        let name = ChannelName::parse("room:project/a%2Fb").unwrap();
+        assert_eq!(name.target, ChannelTarget::Room(vec!["project".into(), "a/b".into()]));
+        assert_eq!(&*name.text, "room:project/a%2Fb");
+        assert_eq!(ChannelName::parse("user:a%20b").unwrap().target, ChannelTarget::User("a b".into()));
+    }
+
+    #[test]
     fn the_activity_is_of_all_entities_or_of_those_that_are_named() {
         for (text, named) in [
             ("activity", None),
@@ -216,8 +266,14 @@ mod tests {
             ("entity?status=open", Code::BadChannel, "no `:`"),
             ("tasks:1", Code::BadChannel, "kind of channel"),
             ("presence:board", Code::ForbiddenChannel, "presence:"),
-            ("user:ada", Code::ForbiddenChannel, "user:"),
-            ("room:x", Code::ForbiddenChannel, "room:"),
+            ("user:", Code::BadChannel, "the id"),
+            ("user:%ff", Code::BadChannel, "percent-encoded"),
+            ("user:ada?x=1", Code::BadChannel, "no filter"),
+            ("room:", Code::BadChannel, "is empty"),
+            ("room:a//b", Code::BadChannel, "is empty"),
+            ("room:a/", Code::BadChannel, "is empty"),
+            ("room:a%0Ab", Code::BadChannel, "control"),
+            ("room:lobby?x=1", Code::BadChannel, "no filter"),
             (long.as_str(), Code::BadChannel, "4096"),
             ("Activity", Code::BadChannel, "no `:`"),
             ("activity:", Code::BadChannel, "no parts"),

@@ -3,12 +3,15 @@
 //! Pure. Does not know what a session does with a frame.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::channel_name::MAX_BYTES;
+use super::channel_name::{MAX_BYTES, encoded};
 use super::codes::Code;
 use super::presence_frame::{BadPresence, PresenceFrame};
 use crate::ids::{Epoch, Position, Seq, shown};
@@ -17,6 +20,8 @@ use crate::ids::{Epoch, Position, Seq, shown};
 pub const MOST_FIRST_ROWS: usize = 1_000;
 /// Longest `sort` of a subscription, in bytes.
 const MAX_SORT: usize = 4 << 10;
+/// Longest name of an event of a room, in bytes.
+pub const MAX_EVENT: usize = 64;
 /// Longest `requestId` and `view`, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
 
@@ -43,9 +48,55 @@ pub enum ClientMessage {
     Mutate {
         payload: String,
     },
+    /// About the lease of a record.
+    Lease {
+        resource: Resource,
+        wanted: LeaseWanted,
+    },
+    /// A message for those who are in a room.
+    Message {
+        channel: String,
+        message: Box<RoomMessage>,
+    },
     /// What the peer says of where it is.
     Presence(Box<PresenceFrame>),
     Ping,
+}
+
+/// What is passed on to the members of a room: stored nowhere, and without a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomMessage {
+    /// What happened, in the words of the application: `typing`.
+    pub event: String,
+    /// JSON, whatever the application needs.
+    pub data: Value,
+    /// Whether the sender gets it too.
+    pub echo: bool,
+}
+
+/// A record as leases name it: `Task/<id>`, the id percent-encoded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    pub entity: Arc<str>,
+    pub id: Arc<str>,
+}
+
+/// What a client wants of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseWanted {
+    Acquire,
+    Renew {
+        fence: u64,
+    },
+    Pass {
+        fence: u64,
+        /// Id of the user who gets it.
+        to: String,
+    },
+    /// Without its number: an administrator ends the lease of any user.
+    Release {
+        fence: Option<u64>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -160,6 +211,15 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
     match kind_of {
         "subscribe" => Ok(ClientMessage::Subscribe { channel: channel(object)?, options: options(object)? }),
         "unsubscribe" => Ok(ClientMessage::Unsubscribe { channel: channel(object)? }),
+        "message" => {
+            let channel = channel(object)?;
+            let message =
+                RoomMessage::of(object.get("payload")).map_err(|text| plain(Code::BadFrame, text))?;
+            Ok(ClientMessage::Message { channel, message: Box::new(message) })
+        }
+        "lease:acquire" | "lease:renew" | "lease:pass" | "lease:release" => {
+            lease(kind_of, object.get("payload")).map_err(|text| plain(Code::BadFrame, text))
+        }
         "ping" => Ok(ClientMessage::Ping),
         "auth" => Ok(ClientMessage::Auth { token: token(object)? }),
         // `MutateFrame` takes every other one.
@@ -168,6 +228,117 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
             Err(plain(Code::BadFrame, text.to_owned()))
         }
         other => Err(plain(Code::UnknownMessageType, format!("`{}` is not a message type", shown(other)))),
+    }
+}
+
+fn lease(kind_of: &str, payload: Option<&Value>) -> Result<ClientMessage, String> {
+    let Some(Value::Object(payload)) = payload else {
+        return Err(
+            "`payload` must be an object with `resource`, such as {\"resource\": \"Task/7\"}".to_owned()
+        );
+    };
+    let known: &[&str] = match kind_of {
+        "lease:acquire" => &["resource"],
+        "lease:pass" => &["resource", "fence", "to"],
+        _ => &["resource", "fence"],
+    };
+    if let Some(stranger) = payload.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(format!(
+            "`payload.{}` is not known here: `{kind_of}` has {}",
+            shown(stranger),
+            known.join(", ")
+        ));
+    }
+    let resource = match payload.get("resource") {
+        Some(Value::String(text)) => Resource::parse(text)?,
+        Some(other) => return Err(format!("`payload.resource` is {}, not a string", kind(other))),
+        None => return Err("`payload.resource` is missing: it names a record, such as \"Task/7\"".to_owned()),
+    };
+    let fence = match payload.get("fence") {
+        None | Some(Value::Null) => None,
+        Some(fence) => match fence.as_u64() {
+            Some(fence @ 1..) => Some(fence),
+            Some(0) | None => {
+                return Err("`payload.fence` is not the whole number that `lease:held` named".to_owned());
+            }
+        },
+    };
+    let named = fence
+        .ok_or_else(|| "`payload.fence` is missing: it is the number that `lease:held` named".to_owned());
+    let wanted = match kind_of {
+        "lease:acquire" => LeaseWanted::Acquire,
+        "lease:renew" => LeaseWanted::Renew { fence: named? },
+        "lease:pass" => match payload.get("to") {
+            Some(Value::String(to)) if !to.is_empty() => LeaseWanted::Pass { fence: named?, to: to.clone() },
+            Some(_) | None => {
+                return Err("`payload.to` must be the id of the user who gets the lease".to_owned());
+            }
+        },
+        _ => LeaseWanted::Release { fence },
+    };
+    Ok(ClientMessage::Lease { resource, wanted })
+}
+
+impl Resource {
+    /// From `Task/<id>`. The error says what is wrong.
+    pub fn parse(text: &str) -> Result<Resource, String> {
+        let bad = || {
+            format!(
+                "`{}` names no record: write the entity, a slash and the percent-encoded id, as in Task/7",
+                shown(text)
+            )
+        };
+        if text.len() > MAX_BYTES {
+            return Err(bad());
+        }
+        let (entity, id) = text.split_once('/').ok_or_else(bad)?;
+        let id = percent_decode_str(id).decode_utf8().map_err(|_| bad())?;
+        if entity.is_empty() || !entity.bytes().all(|b| b.is_ascii_alphanumeric()) || id.is_empty() {
+            return Err(bad());
+        }
+        Ok(Resource { entity: entity.into(), id: id.as_ref().into() })
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.entity, encoded(&self.id))
+    }
+}
+
+impl RoomMessage {
+    /// From a payload, over whatever transport. The error says what is wrong.
+    pub fn of(payload: Option<&Value>) -> Result<RoomMessage, String> {
+        let Some(Value::Object(payload)) = payload else {
+            return Err("`payload` must be an object: {\"event\": \"typing\", \"data\": …}".to_owned());
+        };
+        if let Some(stranger) = payload.keys().find(|key| !["event", "data", "echo"].contains(&key.as_str()))
+        {
+            return Err(format!(
+                "`payload.{}` is not known here: a message has event, data and echo",
+                shown(stranger)
+            ));
+        }
+        let event = match payload.get("event") {
+            Some(Value::String(event)) => event.clone(),
+            Some(other) => return Err(format!("`payload.event` is {}, not a string", kind(other))),
+            None => {
+                return Err(
+                    "`payload.event` is missing: it names what happened, such as \"typing\"".to_owned()
+                );
+            }
+        };
+        if event.is_empty() || event.len() > MAX_EVENT || event.chars().any(char::is_control) {
+            return Err(format!(
+                "`payload.event` must have 1 to {MAX_EVENT} bytes and no control characters"
+            ));
+        }
+        let echo = match payload.get("echo") {
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(echo)) => *echo,
+            Some(other) => return Err(format!("`payload.echo` is {}, not true or false", kind(other))),
+        };
+        Ok(RoomMessage { event, data: payload.get("data").cloned().unwrap_or_default(), echo })
     }
 }
 

@@ -40,10 +40,11 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, presence:join, presence:update, presence:leave, presence:heartbeat, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, message, presence:join, presence:update, presence:leave, presence:heartbeat, lease:acquire, lease:renew, lease:pass, lease:release, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
-    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
-    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Your rights do not open this channel, or there is no such channel; ask again when they have changed."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, presence:<resource>, room:<name> or user:<id>, percent-encoded."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Your rights do not open this channel, or there is no such channel; ask again when they have changed. `[rooms]` and `[presence]` in tidewire.toml have the rules for names."
+    MessageTooLarge "MESSAGE_TOO_LARGE" Never "Send less data in a message, or store it as a record; `realtime.message_bytes` is the limit."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
     PresenceLimit "PRESENCE_LIMIT" Never "Leave resources that are no longer shown, or send less metadata; docs/configuration.md has the limits (realtime.presence_...)."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
@@ -78,6 +79,11 @@ codes! {
     ValidationFailed "VALIDATION_FAILED" Never "Correct the fields named in `errors`."
     UnknownReference "UNKNOWN_REFERENCE" Never "Create the record that the field refers to first."
     VersionConflict "VERSION_CONFLICT" Never "Merge with the record in `current` and send its version in If-Match."
+    LeaseHeld "LEASE_HELD" Later "Wait until the holder releases or passes the lease; presence shows who it is."
+    LeaseLost "LEASE_LOST" Never "Acquire the lease again, read the record, and repeat the change on what it is now."
+    LeaseRequired "LEASE_REQUIRED" Never "Send `lease:acquire` over a live connection, and the number that it answers in If-Lease, or as `lease` in a batch."
+    LeaseLimit "LEASE_LIMIT" Never "Release a lease that is no longer needed."
+    NotPresent "NOT_PRESENT" Never "Pass the lease to a user who is connected."
     IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
@@ -89,6 +95,7 @@ codes! {
     // The server's own trouble.
     Overloaded "OVERLOADED" Later "Wait as long as Retry-After says, then repeat the request."
     ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
+    TelemetryDisabled "TELEMETRY_DISABLED" Never "Set metrics = true in tidewire.toml to have numbers here."
     StorageFull "STORAGE_FULL" Later "The operator must free disk space."
     ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
     StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` shows what is damaged and what to do."
@@ -135,5 +142,11 @@ close_codes! {
 }
 
 /// Codes of an `error` that ends a subscription which its client has been shown. docs/protocol.md says what a client does then.
-pub const ENDS_SUBSCRIPTION: [Code; 5] =
-    [Code::RuleLimit, Code::QueryLimit, Code::QueryTooBroad, Code::UnknownEntity, Code::BadChannel];
+pub const ENDS_SUBSCRIPTION: [Code; 6] = [
+    Code::ForbiddenChannel,
+    Code::RuleLimit,
+    Code::QueryLimit,
+    Code::QueryTooBroad,
+    Code::UnknownEntity,
+    Code::BadChannel,
+];

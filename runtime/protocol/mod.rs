@@ -15,7 +15,8 @@ pub mod wire;
 
 pub use channel_name::{ChannelError, ChannelName, ChannelTarget};
 pub use client_frame::{
-    ClientFrame, ClientMessage, FirstRows, FrameError, MOST_FIRST_ROWS, Since, SubscribeOptions,
+    ClientFrame, ClientMessage, FirstRows, FrameError, LeaseWanted, MAX_EVENT, MOST_FIRST_ROWS, Resource,
+    RoomMessage, Since, SubscribeOptions,
 };
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use named_entities::{NamedEntitiesError, named_entities};

@@ -268,6 +268,51 @@ pub struct SchemaChangedPayload {
     pub generation: Generation,
 }
 
+/// Payload of `lease:held`, of `lease:released` and `lease:lost` without what is none, and of `lease:changed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeasePayload<'a> {
+    /// `Task/<id>`
+    pub resource: &'a str,
+    /// For the holder alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// In RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// In `lease:changed`: who holds it now, or null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Option<&'a str>>,
+}
+
+/// Payload of `message`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessagePayload<'a> {
+    pub event: &'a str,
+    pub data: &'a serde_json::Value,
+}
+
+/// `{"type":"message",…}`: no seq, since nothing of it is stored.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageFrame<'a> {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub channel: &'a str,
+    /// The user who sent it; absent for an anonymous sender and for the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'a str>,
+    pub timestamp: Timestamp,
+    pub payload: MessagePayload<'a>,
+}
+
+impl MessageFrame<'_> {
+    /// The type of the frame.
+    pub const KIND: &'static str = "message";
+
+    pub fn to_json(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a message holds strings, a number and JSON").into()
+    }
+}
+
 /// Payload of `rights:changed`. Empty: it must not tell which channel is open now.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RightsChangedPayload {}

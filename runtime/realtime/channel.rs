@@ -177,6 +177,10 @@ impl Channel {
             ChannelTarget::Query(entity, asked) => {
                 RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?
             }
+            ChannelTarget::Room(_) | ChannelTarget::User(_) => {
+                let text = "messages are not kept, so a poll has none of them: use a WebSocket";
+                return Err(ChannelRefusal::new(Code::ForbiddenChannel, text));
+            }
             ChannelTarget::Activity(named) => {
                 Subject::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
             }

@@ -15,12 +15,15 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::attendance::PresenceAttendance;
 use super::credential::{Credential, Renewed};
+use super::leases::LeaseSeat;
 use super::lifecycle::News;
 use super::mutations::{AnsweredMutation, Mutations};
 use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
+use super::rooms::RoomSeats;
+use super::roster::{Expulsion, RosterSeat};
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
@@ -48,9 +51,12 @@ pub(super) struct Connection<T> {
     pub(super) outbox: Arc<Outbox>,
     /// Given back with the connection.
     pub(super) place: ConnectionPlace,
+    pub(super) seat: RosterSeat,
     pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
+    pub(super) rooms: RoomSeats,
+    pub(super) leases: LeaseSeat,
     pub(super) attendance: PresenceAttendance,
     pub(super) reader: LiveReader,
     pub(super) env: Env,
@@ -82,6 +88,7 @@ enum LoopEvent {
     Told(News),
     Mutated(AnsweredMutation),
     Login(LoginState),
+    Expelled(Expulsion),
 }
 
 /// What follows from an event.
@@ -107,6 +114,7 @@ impl<T: Transport> Connection<T> {
         // One future for the whole life: each new one would cost a place in the list of those who wait.
         let mut told = pin!(next(news));
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
+        let mut expelled = pin!(self.seat.clone().expelled());
         let ended = loop {
             let deadline = self.session.next_deadline();
             if tick.deadline() > deadline {
@@ -118,6 +126,7 @@ impl<T: Transport> Connection<T> {
                     told.set(next(news));
                     LoopEvent::Told(latest)
                 }
+                why = &mut expelled => LoopEvent::Expelled(why),
                 () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
@@ -131,7 +140,11 @@ impl<T: Transport> Connection<T> {
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
-                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Mutated(_) => {}
+                LoopEvent::Told(_)
+                | LoopEvent::Outbox
+                | LoopEvent::Peer(_)
+                | LoopEvent::Mutated(_)
+                | LoopEvent::Expelled(_) => {}
             }
             if let LoopEvent::Told(News { draining: true, .. }) = &event
                 && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
@@ -139,6 +152,11 @@ impl<T: Transport> Connection<T> {
                 break ended;
             }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
+            if let LoopEvent::Told(News { draining: true, .. }) = &event
+                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
+            {
+                break ended;
+            }
             let went_on = match event {
                 LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
                 event => match self.hear(event) {
@@ -150,6 +168,7 @@ impl<T: Transport> Connection<T> {
             if let Err(ended) = went_on {
                 break ended;
             }
+            self.seat.has_subscriptions(self.session.subscriptions());
             if self.credential.took_another() {
                 login = self.credential.next().into();
             }
@@ -184,6 +203,7 @@ impl<T: Transport> Connection<T> {
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
+            LoopEvent::Expelled(why) => self.session.on(now, Input::Expelled(why)),
             LoopEvent::Mutated(AnsweredMutation { request_id, mutated }) => {
                 self.session.on(now, Input::Mutated { request_id, mutated })
             }
@@ -219,7 +239,14 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
-        let Drained { items, invalidated, overflowed, dropped: _, states } = self.outbox.drain(WRITE_BYTES);
+        if self.credential.has_ended() {
+            // Its notice is on the way, and may come behind an event.
+            let expires = Some(self.env.now());
+            let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
+            return Box::pin(self.perform(effects, reading)).await;
+        }
+        let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);
+        self.rooms.count_dropped(dropped);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -280,6 +307,22 @@ impl<T: Transport> Connection<T> {
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     self.session.ping_left(Instant::now());
                 }
+                Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
+                Effect::Leave { channel } => self.rooms.leave(&channel),
+                Effect::Lease { resource, wanted, request_id } => {
+                    let answer =
+                        Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
+                    let input = Input::Leased { resource, request_id, answer };
+                    let effects = self.session.on(self.now(), input);
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
+                Effect::Publish { channel, json, echo, request_id } => {
+                    let now = self.now();
+                    let published = self.rooms.publish(now.instant, &channel, json, echo);
+                    let input = Input::Published { channel, request_id, published };
+                    let effects = self.session.on(now, input);
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
                 Effect::Authenticate { token, request_id } => {
                     let renewed = Box::pin(self.renew(&token)).await;
                     let effects = self.session.on(self.now(), Input::Renewed { request_id, renewed });
@@ -302,12 +345,17 @@ impl<T: Transport> Connection<T> {
 
     /// The connection counts as one of the user from then on.
     async fn renew(&mut self, token: &str) -> Result<Renewed, IdentityError> {
-        let renewed = self.credential.renew(token, &self.reader).await?;
+        let mut renewed = self.credential.renew(token, &self.reader).await?;
         if self.place.take_over(renewed.identity.user.as_ref(), self.connections_per_user).is_err() {
             return Err(IdentityError::BadToken(
                 "this user already has as many connections as they may have",
             ));
         }
+        // From here on the roster knows whose connection this is. Had its user been disabled before, no notice would come.
+        let person = renewed.identity.person();
+        let read = self.reader.principal(person).await;
+        renewed.principal = read.map_err(|error| IdentityError::Failed(error.to_string()))?;
+        self.leases.take_over(&renewed.identity);
         self.owner = renewed.identity.idempotency_owner();
         Ok(renewed)
     }

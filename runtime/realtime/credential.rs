@@ -3,6 +3,7 @@
 //!
 //! Knows no frame: the session decides what it says to the peer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,12 @@ use crate::store::At;
 #[derive(Clone)]
 pub struct Arrived {
     pub identity: Identity,
-    /// Of a user who came with a token of this server.
+    /// Of a caller who came with a token.
     pub session: Option<Arc<LiveSession>>,
     /// Judges the tokens that the peer sends later; without it there is no login.
     pub door: Option<Arc<Identities>>,
+    /// It came without a token, and this server lets nobody in without one: it has to send one first.
+    pub owes_token: bool,
 }
 
 /// See the module's text.
@@ -44,17 +47,24 @@ pub struct Renewed {
 
 impl From<Identity> for Box<Arrived> {
     fn from(identity: Identity) -> Box<Arrived> {
-        Box::new(Arrived { identity, session: None, door: None })
+        Box::new(Arrived { identity, session: None, door: None, owes_token: false })
     }
 }
 
 impl Arrived {
     pub fn through(door: Arc<Identities>, admitted: Admitted) -> Arrived {
-        Arrived { identity: admitted.identity, session: admitted.session, door: Some(door) }
+        let Admitted { identity, session } = admitted;
+        Arrived { identity, session, door: Some(door), owes_token: false }
+    }
+
+    /// A peer that has to send a token before anything else.
+    pub fn owing(door: Arc<Identities>, address: IpAddr) -> Arrived {
+        let identity = Identity::nobody(address);
+        Arrived { identity, session: None, door: Some(door), owes_token: true }
     }
 
     pub(super) fn credential(self) -> Credential {
-        let Arrived { identity, session, door } = self;
+        let Arrived { identity, session, door, owes_token: _ } = self;
         // The first notice is due at once: the session may have ended since it was looked up.
         let following = session.as_ref().map(|session| {
             let mut following = session.follow();
@@ -76,6 +86,11 @@ impl Arrived {
 }
 
 impl Credential {
+    /// Who the peer is now.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.caller.admitted.identity
+    }
+
     /// Looks at a token that the peer sent. From then on the connection follows its session.
     pub(super) async fn renew(&mut self, token: &str, reader: &LiveReader) -> Result<Renewed, IdentityError> {
         let Some(door) = &self.caller.door else {
@@ -91,6 +106,11 @@ impl Credential {
         // Kept only where the session goes on: a token of another user ends it.
         self.following = Some(following);
         self.another = true;
+        let mut admitted = admitted.clone();
+        // A guest stays the guest that they are.
+        if admitted.identity.guest().is_some() && self.caller.admitted.identity.guest().is_some() {
+            admitted.identity.bearer = self.caller.admitted.identity.bearer.clone();
+        }
         self.caller.admitted = admitted.clone();
         Ok(Renewed { identity: admitted.identity, principal, standing })
     }
@@ -113,6 +133,11 @@ impl Credential {
             }
             *next.borrow()
         }))
+    }
+
+    /// Whether the session was ended, as of now and not of the last notice: nothing is sent after the end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.following.as_ref().is_some_and(|following| following.borrow().ended)
     }
 
     /// Whether another session is to be followed, once.

@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::places::NoPlace;
 use super::session::Surroundings;
+use crate::identity::IdentityError;
 use crate::ids::{ConnectionId, Seq, Timestamp};
 use crate::metrics::Refusal;
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
@@ -21,6 +23,30 @@ pub struct NotAdmitted {
     pub message: String,
     pub close: CloseCode,
     pub why: Refusal,
+    /// Of the frame that is answered.
+    pub request_id: Option<String>,
+}
+
+impl From<IdentityError> for NotAdmitted {
+    /// Trouble of the server's own is logged here, once.
+    fn from(error: IdentityError) -> NotAdmitted {
+        let (code, message) = (error.code(), error.to_string());
+        if code == Code::Unauthenticated {
+            return NotAdmitted::unauthenticated(message);
+        }
+        if code == Code::AccountDisabled {
+            return NotAdmitted { message, ..NotAdmitted::disabled() };
+        }
+        let cause = error.cause().unwrap_or_else(|| message.clone());
+        if code == Code::StorageDamaged {
+            // Told by the store when it was found.
+            tracing::debug!(code = code.as_str(), cause, "socket refused");
+        } else {
+            tracing::error!(code = code.as_str(), cause, "socket refused");
+        }
+        let (close, why) = (CloseCode::Internal, Refusal::Failure);
+        NotAdmitted { code, message, close, why, request_id: None }
+    }
 }
 
 impl From<NoPlace> for NotAdmitted {
@@ -30,8 +56,18 @@ impl From<NoPlace> for NotAdmitted {
             NoPlace::User(_) => Refusal::User,
         };
         let close = CloseCode::TooManyConnections;
-        NotAdmitted { code: Code::ConnectionLimit, message: full.to_string(), close, why }
+        NotAdmitted { code: Code::ConnectionLimit, message: full.to_string(), close, why, request_id: None }
     }
+}
+
+/// Payload of `auth:ok` and of `auth:expiring`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoginPayload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<String>,
 }
 
 /// The first frame of a connection that was admitted.
@@ -75,11 +111,37 @@ impl Greeting<'_> {
     }
 }
 
+impl Greeting<'_> {
+    /// The answer to the `auth` frame by which the peer came in.
+    pub fn after_auth(&self, request_id: Option<&str>, form: WireForm, timestamp: Timestamp) -> Bytes {
+        let expires_at = self.expires.map(Timestamp::rfc3339);
+        let payload = LoginPayload { user_id: self.user, expires_at };
+        let (kind, channel, seq) = ("auth:ok", None, None);
+        ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp }.to_bytes(form)
+    }
+}
+
 impl NotAdmitted {
+    /// A peer whose login is missing or no good.
+    pub fn unauthenticated(message: impl Into<String>) -> NotAdmitted {
+        let (code, close, why) = (Code::Unauthenticated, CloseCode::Unauthenticated, Refusal::Identity);
+        NotAdmitted { code, message: message.into(), close, why, request_id: None }
+    }
+
+    pub fn disabled() -> NotAdmitted {
+        let (code, close, why) = (Code::AccountDisabled, CloseCode::Refused, Refusal::Identity);
+        NotAdmitted { code, message: "this account is disabled".to_owned(), close, why, request_id: None }
+    }
+
+    #[must_use]
+    pub fn answering(self, request_id: Option<String>) -> NotAdmitted {
+        NotAdmitted { request_id, ..self }
+    }
+
     /// The only frame of a connection that was not.
     pub fn to_bytes(&self, form: WireForm, timestamp: Timestamp) -> Bytes {
         let payload = ErrorPayload::new(self.code, &self.message);
-        let (channel, request_id, seq) = (None, None, None);
+        let (channel, request_id, seq) = (None, self.request_id.as_deref(), None);
         ControlFrame { kind: "error", channel, request_id, seq, more: false, payload, timestamp }
             .to_bytes(form)
     }

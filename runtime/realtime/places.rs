@@ -1,4 +1,4 @@
-//! `ConnectionPlaces`: who is connected, within the caps, and how much waits for each. A place is given back when it is dropped.
+//! `ConnectionPlaces`: who is connected, within the caps. A place is given back when it is dropped.
 //!
 //! Knows no transport and no session.
 
@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::roster::{Newcomer, Roster, RosterSeat};
 use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
 use crate::config::RealtimeConfig;
-use crate::outbox::Depth;
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -19,8 +19,7 @@ pub struct ConnectionPlaces {
     keys: AtomicU64,
     /// Who is here. Held for a count, never across an await.
     present: Mutex<Present>,
-    /// The outbox of every connection, to be measured. Held for one look at each, never across an await.
-    outboxes: Mutex<HashMap<ConnectionKey, Arc<Outbox>>>,
+    roster: Roster,
 }
 
 #[derive(Debug, Default)]
@@ -85,9 +84,18 @@ impl ConnectionPlaces {
         Attendance { connections: present.connections, users: present.by_user.len() }
     }
 
-    /// What waits for each connection.
-    pub fn each_depth(&self, mut look: impl FnMut(Depth)) {
-        self.outboxes.lock().values().for_each(|outbox| look(outbox.depth()));
+    /// Whether a user is connected.
+    pub fn has_user(&self, user: &str) -> bool {
+        self.present.lock().by_user.contains_key(user)
+    }
+
+    /// Every user who is connected.
+    pub fn users(&self) -> Vec<Arc<str>> {
+        self.present.lock().by_user.keys().cloned().collect()
+    }
+
+    pub fn roster(&self) -> &Roster {
+        &self.roster
     }
 }
 
@@ -112,19 +120,26 @@ impl ConnectionPlace {
         if let Some(former) = self.user.take() {
             present.leave(&former);
         }
+        drop(present);
         self.user = user.cloned();
+        self.places.roster.rename(self.key, user);
         Ok(())
     }
 
-    /// The outbox in front of the connection that has this place.
+    /// From here on administrators see the connection that has this place.
+    pub fn enter(&self, who: Newcomer) -> RosterSeat {
+        self.places.roster.enter(self.key, who)
+    }
+
+    /// The outbox in front of it.
     pub fn measure(&self, outbox: Arc<Outbox>) {
-        self.places.outboxes.lock().insert(self.key, outbox);
+        self.places.roster.measure(self.key, outbox);
     }
 }
 
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
-        self.places.outboxes.lock().remove(&self.key);
+        self.places.roster.leave(self.key);
         let mut present = self.places.present.lock();
         present.connections -= 1;
         if let Some(user) = &self.user {

@@ -12,26 +12,32 @@ use tokio::time::Instant;
 use super::attendance::PresenceAttendance;
 use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
+use super::doorway::{Doorway, Outside};
 use super::greeting::{Greeting, NotAdmitted};
+use super::leases::{LeaseSeat, Leases};
 use super::lifecycle::{Lifecycle, News};
 use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::LiveReader;
+use super::rooms::{RoomSeats, Rooms};
+use super::roster::{Expulsion, Newcomer, Roster, RosterSeat};
 use super::session::{LoginStart, Now, Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
 use crate::auth::Identity;
 use crate::channels::{Channels, Outbox};
 use crate::env::Env;
+use crate::event_bus::{Announcement, Batches};
 use crate::ids::ConnectionId;
-use crate::metrics::{Metrics, Moment, Refusal};
+use crate::metrics::{Metrics, Moment, Refusal, Via, resident_bytes};
 use crate::outbox::OutboxLimits;
 use crate::presence::{AttendeeKey, Presence};
 use crate::protocol::{CloseCode, Code};
 use crate::repository::Repository;
-use crate::rules::Principal;
-use crate::store::At;
+use crate::rules::{Person, Principal};
+use crate::store::principal::USER;
+use crate::store::{At, ChangeOp};
 
 /// See the module's text.
 pub struct Sessions {
@@ -40,6 +46,8 @@ pub struct Sessions {
     offenders: Arc<Offenders>,
     polls: Polls,
     channels: Channels,
+    rooms: Arc<Rooms>,
+    leases: Arc<Leases>,
     reader: LiveReader,
     repository: Arc<Repository>,
     metrics: Arc<Metrics>,
@@ -54,6 +62,11 @@ pub struct Sessions {
 pub struct Stats {
     pub connections: usize,
     pub users: usize,
+    /// Polls that are being answered.
+    pub polls: u64,
+    pub subscriptions: u64,
+    /// Connections that fell behind and are not live again yet.
+    pub catching_up: u64,
     pub opened: u64,
     pub refused: u64,
     pub groups: u64,
@@ -61,8 +74,33 @@ pub struct Stats {
     pub deliveries: u64,
     /// Outboxes that were emptied because their connection fell behind.
     pub lags: u64,
+    /// What waits in all outboxes together.
+    pub waiting_batches: usize,
+    pub waiting_bytes: usize,
+    pub lagging: usize,
+    /// Errors that connections and polls were sent.
+    pub errors: u64,
+    /// Connections that the server closed.
+    pub closed: u64,
+    /// Resident memory of the process, and its share for each connection.
+    pub memory_bytes: u64,
+    pub memory_per_connection: u64,
     /// The last seq that was sent to subscriptions.
     pub position: u64,
+}
+
+/// A connection on its way in.
+struct Entrant {
+    id: ConnectionId,
+    place: ConnectionPlace,
+    seat: RosterSeat,
+    /// Of a peer that had to send a token first.
+    proven_by: Option<AuthRequest>,
+}
+
+/// The `auth` frame that let a peer in.
+struct AuthRequest {
+    request_id: Option<String>,
 }
 
 /// A connection that may begin, and what it receives from then on.
@@ -78,6 +116,8 @@ impl Sessions {
         env: Env,
     ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
+        let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
+        let leases = Leases::new(repository.clone(), &around.config, env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -86,6 +126,8 @@ impl Sessions {
             offenders: Arc::default(),
             polls,
             channels,
+            rooms,
+            leases,
             reader,
             repository,
             metrics,
@@ -98,8 +140,52 @@ impl Sessions {
         &self.lifecycle
     }
 
+    pub fn roster(&self) -> &Roster {
+        self.places.roster()
+    }
+
+    /// Follows the commits until the bus ends: a user who is disabled loses every connection, also one without a subscription, of
+    /// which no change of rights would reach the session.
+    pub async fn follow_users(&self, mut batches: Batches) {
+        while let Some(announced) = batches.next().await {
+            let suspects: Vec<Arc<str>> = match announced {
+                Announcement::Batch(batch) => {
+                    let updated = batch
+                        .changes
+                        .iter()
+                        .filter(|change| change.op == ChangeOp::Update && &*change.entity == USER);
+                    updated.map(|change| change.id.shared()).collect()
+                }
+                // Any of them may have been disabled meanwhile.
+                Announcement::Missed(_) => self.places.users(),
+            };
+            for user in suspects.iter().filter(|user| self.places.has_user(user)) {
+                let person = Person { id: Some(user.clone()), ..Person::default() };
+                match self.reader.principal(Arc::new(person)).await {
+                    Ok(known) if known.value.is_disabled() => {
+                        self.roster().expel_user(user, Expulsion::Disabled);
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "whether a user was disabled could not be read; their connections are ended");
+                        self.roster().expel_user(user, Expulsion::Unknown);
+                    }
+                }
+            }
+        }
+    }
+
     pub fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// The rooms and private channels, for messages of the server.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     pub fn reader(&self) -> &LiveReader {
@@ -122,16 +208,28 @@ impl Sessions {
 
     pub fn stats(&self) -> Stats {
         let (live, http) = (&self.metrics.live, &self.metrics.http);
-        let here = self.places.attendance();
+        let now = self.moment();
+        let (errors, memory_bytes) = (&self.metrics.errors, resident_bytes());
+        let whole = |gauge: i64| u64::try_from(gauge).unwrap_or_default();
         Stats {
-            connections: here.connections,
-            users: here.users,
+            connections: now.sockets,
+            users: now.users,
+            polls: whole(live.polls()),
+            subscriptions: whole(live.subscriptions()),
+            catching_up: whole(live.lagging()),
             opened: live.opened.get(),
             refused: http.refusals(Refusal::Sockets) + http.refusals(Refusal::User),
             groups: u64::try_from(live.groups.get()).unwrap_or_default(),
             events: live.events.get(),
             deliveries: live.deliveries.get(),
             lags: live.lags.get(),
+            waiting_batches: now.outbox_batches,
+            waiting_bytes: now.outbox_bytes,
+            lagging: now.lagging,
+            errors: errors.told_in_all(Via::Ws) + errors.told_in_all(Via::Poll),
+            closed: errors.closed_in_all(),
+            memory_bytes,
+            memory_per_connection: memory_bytes / u64::try_from(now.sockets.max(1)).unwrap_or(1),
             position: self.channels.position().0,
         }
     }
@@ -141,7 +239,7 @@ impl Sessions {
         let mut now = Moment::default();
         let here = self.places.attendance();
         (now.sockets, now.users) = (here.connections, here.users);
-        self.places.each_depth(|depth| {
+        self.places.roster().each_depth(|depth| {
             now.outbox_batches += depth.batches;
             now.outbox_bytes += depth.bytes;
             now.lagging += usize::from(depth.lagging);
@@ -163,13 +261,59 @@ impl Sessions {
             Ok(place) => place,
             Err(full) => return Box::pin(self.refuse(transport, &full.into())).await,
         };
+        let id = ConnectionId(self.env.uuid_v7());
+        let (user, address, opened) = (identity.user.clone(), identity.address, self.env.now());
+        let seat = place.enter(Newcomer { id, user, address, opened });
+        let entrant = Entrant { id, place, seat, proven_by: None };
+        if arrived.owes_token {
+            return Box::pin(self.serve_owing(transport, &arrived, entrant)).await;
+        }
+        self.serve_known(transport, arrived, entrant).await
+    }
+
+    /// Waits for the token of a peer that came without one.
+    async fn serve_owing<T: Transport>(
+        &self,
+        mut transport: Box<T>,
+        arrived: &Arrived,
+        mut entrant: Entrant,
+    ) -> Ended {
+        let Some(door) = arrived.door.clone() else {
+            let refused = NotAdmitted::unauthenticated("this connection takes no token");
+            return self.refuse(transport, &refused).await;
+        };
+        let (lifecycle, env, address) = (&*self.lifecycle, &self.env, arrived.identity.address);
+        let proven = match (Doorway { lifecycle, env, door, address }).wait(&mut *transport).await {
+            Ok(proven) => proven,
+            Err(Outside::Refused(refused)) => return self.refuse(transport, &refused).await,
+            Err(Outside::Gone(ended)) => {
+                self.metrics.errors.closed(ended.code());
+                return ended;
+            }
+        };
+        let most = self.lifecycle.around().config.connections_per_user;
+        let taken = entrant.place.take_over(proven.arrived.identity.user.as_ref(), most);
+        if let Err(full) = taken {
+            return self.refuse(transport, &NotAdmitted::from(full).answering(proven.request_id)).await;
+        }
+        entrant.proven_by = Some(AuthRequest { request_id: proven.request_id });
+        Box::pin(self.serve_known(transport, proven.arrived, entrant)).await
+    }
+
+    /// Runs the connection of a peer that may come in.
+    async fn serve_known<T: Transport>(
+        &self,
+        transport: Box<T>,
+        arrived: Box<Arrived>,
+        entrant: Entrant,
+    ) -> Ended {
         self.metrics.live.opened.inc();
-        let known = match Box::pin(self.look_up(identity)).await {
+        let known = match Box::pin(self.look_up(&arrived.identity)).await {
             Ok(known) => known,
             Err(refused) => return Box::pin(self.refuse(transport, &refused)).await,
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
-        let ended = match Box::pin(self.greet(transport, arrived, known, place)).await {
+        let ended = match Box::pin(self.greet(transport, arrived, known, entrant)).await {
             Ok((mut connection, news)) => {
                 let ended = Box::pin(connection.run(news)).await;
                 // Its place is free before anybody learns that it ended.
@@ -206,44 +350,40 @@ impl Sessions {
         let known = self.reader.principal(identity.person()).await.map_err(|error| {
             tracing::error!(%error, "socket refused");
             let message = "your User record could not be read; connect again later".to_owned();
-            NotAdmitted {
-                code: Code::StorageError,
-                message,
-                close: CloseCode::Internal,
-                why: Refusal::Failure,
-            }
+            let (code, close, why) = (Code::StorageError, CloseCode::Internal, Refusal::Failure);
+            NotAdmitted { code, message, close, why, request_id: None }
         })?;
-        if known.value.is_disabled() {
-            let (code, close) = (Code::AccountDisabled, CloseCode::Refused);
-            return Err(NotAdmitted {
-                code,
-                message: "this account is disabled".to_owned(),
-                close,
-                why: Refusal::Identity,
-            });
-        }
-        Ok(known)
+        if known.value.is_disabled() { Err(NotAdmitted::disabled()) } else { Ok(known) }
     }
 
     async fn greet<T: Transport>(
         &self,
-        mut transport: Box<T>,
+        transport: Box<T>,
         arrived: Box<Arrived>,
         known: At<Principal>,
-        place: ConnectionPlace,
+        entrant: Entrant,
     ) -> Result<Begun<T>, Ended> {
         // What is reported from here on comes after what the connection starts with.
         let (around, news) = self.lifecycle.follow();
         let greeting = Greeting {
-            connection: ConnectionId(self.env.uuid_v7()),
+            connection: entrant.id,
             user: arrived.identity.user.as_deref(),
-            expires: arrived.state().map(|state| state.expires),
+            expires: arrived.state().and_then(|state| state.expires),
             position: self.channels.position(),
             around: &around,
         };
-        let frame = greeting.to_bytes(transport.form(), self.env.now());
-        tell(&mut *transport, frame, around.config.write_timeout).await?;
-        Ok((self.connection(transport, arrived, known, around, place), news))
+        let (form, now) = (transport.form(), self.env.now());
+        let frame = greeting.to_bytes(form, now);
+        let proven = entrant.proven_by.as_ref();
+        let answer = proven.map(|asked| greeting.after_auth(asked.request_id.as_deref(), form, now));
+        let wait = around.config.write_timeout;
+        // A user who was greeted is here: a lease can be passed to them.
+        let mut connection = self.connection(transport, arrived, known, around, entrant);
+        tell(&mut *connection.transport, frame, wait).await?;
+        if let Some(answer) = answer {
+            tell(&mut *connection.transport, answer, wait).await?;
+        }
+        Ok((connection, news))
     }
 
     fn connection<T: Transport>(
@@ -252,15 +392,13 @@ impl Sessions {
         arrived: Box<Arrived>,
         known: At<Principal>,
         around: Surroundings,
-        place: ConnectionPlace,
+        entrant: Entrant,
     ) -> Box<Connection<T>> {
+        let Entrant { place, seat, .. } = entrant;
         let owner = arrived.identity.idempotency_owner();
         let now = Now { instant: Instant::now(), wall: self.env.now() };
-        let login = arrived.state().map(|state| LoginStart {
-            now,
-            expires: state.expires,
-            warning: arrived.warning(),
-        });
+        let expires = arrived.state().and_then(|state| state.expires);
+        let login = expires.map(|expires| LoginStart { now, expires, warning: arrived.warning() });
         let config = around.config.clone();
         let limits = OutboxLimits {
             batches: config.outbox_batches,
@@ -281,9 +419,12 @@ impl Sessions {
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
+            rooms: RoomSeats::new(self.rooms.clone(), place.key(), outbox.clone()),
+            leases: LeaseSeat::new(self.leases.clone(), place.key(), outbox.clone(), &arrived.identity),
             outbox,
             key: place.key(),
             place,
+            seat,
             connections_per_user: config.connections_per_user,
             mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),

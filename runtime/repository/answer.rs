@@ -26,7 +26,7 @@ impl AnswerFor {
 pub fn number_of(status: OpStatus) -> u16 {
     match status {
         OpStatus::Created => 201,
-        OpStatus::Updated | OpStatus::Unchanged | OpStatus::Many(_) => 200,
+        OpStatus::Updated | OpStatus::Unchanged | OpStatus::Many(_) | OpStatus::Lease(_) => 200,
         OpStatus::Deleted => 204,
     }
 }

@@ -17,7 +17,7 @@ use crate::ids::{MutationId, shown};
 pub const MAX_OPS: usize = 500;
 
 const BATCH_KEYS: [&str; 2] = ["atomic", "ops"];
-pub(super) const OP_KEYS: [&str; 6] = ["op", "entity", "id", "data", "version", "mid"];
+pub(super) const OP_KEYS: [&str; 7] = ["op", "entity", "id", "data", "version", "lease", "mid"];
 
 /// What one request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,10 +113,11 @@ pub(super) fn read_op(place: String, json: Json, inexact: Vec<Inexact>) -> Resul
     let verb = op.verb()?;
     let entity = op.text("entity")?.ok_or_else(|| op.missing("entity", "the name of an entity"))?;
     let id = op.text("id")?;
-    let if_version = op.version()?;
+    let if_version = op.count("version")?;
+    let if_lease = op.count("lease")?;
     let mid = op.mid()?;
     let data = op.data(inexact)?;
-    let mutation = Mutation { verb, entity, id, data, if_version };
+    let mutation = Mutation { verb, entity, id, data, if_version, if_lease };
     fits(&op, &mutation)?;
     Ok(BatchOp { mutation: with_id_in_data(&op, mutation)?, mid })
 }
@@ -137,6 +138,9 @@ fn fits(op: &OpMembers, mutation: &Mutation) -> Result<(), BatchError> {
     }
     if !needs_id && mutation.if_version.is_some() {
         return Err(op.means_nothing("version", verb));
+    }
+    if !needs_id && mutation.if_lease.is_some() {
+        return Err(op.means_nothing("lease", verb));
     }
     Ok(())
 }
@@ -184,13 +188,14 @@ impl OpMembers {
         }
     }
 
-    fn version(&mut self) -> Result<Option<u64>, BatchError> {
-        match self.members.remove("version") {
+    /// A version, or the number of a lease.
+    fn count(&mut self, key: &str) -> Result<Option<u64>, BatchError> {
+        match self.members.remove(key) {
             None | Some(Json::Null) => Ok(None),
             Some(other) => match other.as_number().and_then(whole).map(u64::try_from) {
-                Some(Ok(version @ 1..)) => Ok(Some(version)),
+                Some(Ok(count @ 1..)) => Ok(Some(count)),
                 Some(Ok(0) | Err(_)) | None => {
-                    Err(wrong(&self.at("version"), "a whole number of at least 1", &other))
+                    Err(wrong(&self.at(key), "a whole number of at least 1", &other))
                 }
             },
         }

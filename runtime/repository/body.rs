@@ -43,6 +43,11 @@ pub enum BodyError {
 }
 
 impl Body {
+    /// The whole object, for bodies that are no record.
+    pub fn into_json(self) -> Json {
+        Json::Object(self.members)
+    }
+
     /// Reads one JSON object. Nesting beyond 128 levels and keys that appear twice are refused.
     pub fn parse(bytes: &[u8]) -> Result<Body, BodyError> {
         let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);

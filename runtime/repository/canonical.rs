@@ -45,7 +45,7 @@ fn write_request(mutation: &Mutation, op: &Op, out: &mut Vec<u8>) {
         Op::Create { fresh_id: true, .. } => None,
         Op::Create { id, .. } | Op::Update { id, .. } | Op::Delete { id, .. } => Some(id.as_str()),
         // Its hash is that of its question (`hash_of_many`).
-        Op::Many(_) => None,
+        Op::Many(_) | Op::Lease(_) => None,
     };
     out.extend_from_slice(b"{\"data\":");
     match &mutation.data {

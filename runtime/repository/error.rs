@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::filter::unknown_field;
 use super::mutation::Mutation;
 use super::nameable::Nameable;
-use crate::ids::{RecordId, shown};
+use crate::ids::{RecordId, Timestamp, shown};
 use crate::protocol::{Code, Retry};
 use crate::rules::BindError;
 use crate::schema::{Entity, EntityName, IdKind, Operation};
@@ -100,6 +100,14 @@ pub enum RepositoryError {
     /// `why` is for the server's log.
     #[error("the server could not do what `[[on]]` in the schema file of {entity} wants after this change")]
     TriggerFailed { entity: EntityName, why: Arc<str> },
+    #[error("`{}` holds the lease of this {entity}", shown(holder))]
+    LeaseHeld { entity: EntityName, holder: Arc<str>, until: Timestamp },
+    #[error("you do not hold the lease of this {entity} under this number: it ended, or another user has it")]
+    LeaseLost { entity: EntityName },
+    #[error("a {entity} is changed and deleted only by the user who holds its lease, one record at a time")]
+    LeaseRequired { entity: EntityName },
+    #[error("the user to whom you pass the lease may not hold the lease of this {entity}")]
+    LeaseNotPassed { entity: EntityName },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
@@ -151,6 +159,10 @@ impl RepositoryError {
             RepositoryError::Restricted { .. } => Code::Restricted,
             RepositoryError::CascadeTooLarge { .. } => Code::CascadeTooLarge,
             RepositoryError::TriggerFailed { .. } => Code::TriggerFailed,
+            RepositoryError::LeaseHeld { .. } => Code::LeaseHeld,
+            RepositoryError::LeaseLost { .. } => Code::LeaseLost,
+            RepositoryError::LeaseRequired { .. } => Code::LeaseRequired,
+            RepositoryError::LeaseNotPassed { .. } => Code::Forbidden,
             RepositoryError::UnitTooLarge { .. } => Code::UnitTooLarge,
             RepositoryError::MutationReused => Code::IdempotencyMismatch,
             RepositoryError::TooBroad { .. } => Code::QueryTooBroad,
@@ -359,6 +371,11 @@ fn faults_of(op: usize, error: &RepositoryError) -> Vec<FieldError> {
     vec![FieldError { field: field.to_owned(), code, message: error.to_string() }.within(op)]
 }
 
+/// The same for the lease of a record.
+pub(super) fn of_lease(refusal: CommitError, entity: &EntityName) -> RepositoryError {
+    of_commit(refusal, &[Mutation::delete(entity, "")])
+}
+
 /// Translates the store's refusal into the words of the request.
 fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
     let entity = |op: usize| -> EntityName {
@@ -392,6 +409,12 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
             RepositoryError::CascadeTooLarge { entity: entity(op), limit, first: Vec::new() }
         }
         CommitError::TriggerFailed { entity, why, .. } => RepositoryError::TriggerFailed { entity, why },
+        CommitError::LeaseHeld { op, holder, until } => {
+            RepositoryError::LeaseHeld { entity: entity(op), holder, until }
+        }
+        CommitError::LeaseLost { op } => RepositoryError::LeaseLost { entity: entity(op) },
+        CommitError::LeaseRequired { op } => RepositoryError::LeaseRequired { entity: entity(op) },
+        CommitError::LeaseNotPassed { op } => RepositoryError::LeaseNotPassed { entity: entity(op) },
         CommitError::Unfit { op } => {
             RepositoryError::Storage(format!("an operation of {} is outside of its limits", entity(op)))
         }
@@ -491,6 +514,7 @@ fn not_allowed(entity: &str, operation: Operation) -> String {
         Operation::Create => format!("you may not create this {entity}"),
         Operation::Update => format!("you may read this {entity}, but not update it in this way"),
         Operation::Delete => format!("you may read this {entity}, but not delete it"),
+        Operation::Lease => format!("you may read this {entity}, but not hold its lease"),
     }
 }
 

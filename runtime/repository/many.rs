@@ -83,6 +83,7 @@ impl Repository {
                 actor: caller.user.clone(),
                 asker: writer.asker.clone(),
                 idempotency: idempotency.clone(),
+                leases: Vec::new(),
                 generation: request.generation,
                 at,
             };
@@ -131,7 +132,7 @@ impl Repository {
             ManyEdit::Delete | ManyEdit::Expire => Verb::Delete,
         };
         let entity = many.entity.to_string();
-        let mutation = Mutation { verb, entity, id: None, data: None, if_version: None };
+        let mutation = Mutation { verb, entity, id: None, data: None, if_version: None, if_lease: None };
         let mut error = UnitRefusal::of_many(refusal, &mutation, &many.ids);
         if let RepositoryError::OfRecord { id, error, .. } = &mut error
             && let RepositoryError::CascadeTooLarge { first, .. } = &mut **error

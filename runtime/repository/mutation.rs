@@ -15,6 +15,8 @@ pub struct Mutation {
     pub data: Option<Body>,
     /// The version that the writer has seen; any, when `None`.
     pub if_version: Option<u64>,
+    /// The number of the lease under which the writer acts; none is asked for, unless the entity wants one.
+    pub if_lease: Option<u64>,
 }
 
 /// What to do with the record.
@@ -50,6 +52,7 @@ impl Mutation {
             id: None,
             data: Some(data),
             if_version: None,
+            if_lease: None,
         }
     }
 
@@ -72,7 +75,15 @@ impl Mutation {
         self
     }
 
+    /// Refused with `LeaseLost` unless the writer holds the lease of the record under this number.
+    #[must_use]
+    pub fn if_lease(mut self, fence: Option<u64>) -> Mutation {
+        self.if_lease = fence;
+        self
+    }
+
     fn at(verb: Verb, entity: &str, id: &str, data: Option<Body>) -> Mutation {
-        Mutation { verb, entity: entity.to_owned(), id: Some(id.to_owned()), data, if_version: None }
+        let (entity, id) = (entity.to_owned(), Some(id.to_owned()));
+        Mutation { verb, entity, id, data, if_version: None, if_lease: None }
     }
 }

@@ -39,7 +39,7 @@ impl Repository {
     /// time rather than remember: one short read, and a user who was deleted comes back with the next request.
     pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
         match self.unrecorded(caller).await? {
-            Some(name) => self.create_user(caller, name).await,
+            Some(id) => self.create_user(caller, id).await,
             None => Ok(()),
         }
     }
@@ -47,8 +47,8 @@ impl Repository {
     /// The same for a caller who only reads. While the server cannot store the record, it answers the read without one: rules
     /// that ask for the record find none, which denies. The next request tries to store it again.
     pub async fn ensure_reader(&self, caller: &Identity) -> Result<(), RepositoryError> {
-        let Some(name) = self.unrecorded(caller).await? else { return Ok(()) };
-        match self.create_user(caller, name).await {
+        let Some(id) = self.unrecorded(caller).await? else { return Ok(()) };
+        match self.create_user(caller, id).await {
             Err(error) if error.code().retry() == Retry::Later => {
                 tracing::debug!(%error, "a User record could not be stored; the read goes on without it");
                 Ok(())
@@ -57,11 +57,11 @@ impl Repository {
         }
     }
 
-    /// The caller's name where the database has no `User` record of it. Fails for a disabled account, and where the record
+    /// The caller's id where the database has no `User` record of it. Fails for a disabled account, and where the record
     /// cannot be read: then the server cannot know whether the account is disabled.
     async fn unrecorded<'a>(&self, caller: &'a Identity) -> Result<Option<&'a str>, RepositoryError> {
-        let Some(name) = caller.user.as_deref() else { return Ok(None) };
-        Ok(if self.has_account(name).await? { None } else { Some(name) })
+        let Some(id) = caller.user.as_deref() else { return Ok(None) };
+        Ok(if self.has_account(id).await? { None } else { Some(id) })
     }
 
     /// Whether there is a `User` record of this id. Fails for a disabled account.
@@ -110,8 +110,9 @@ impl Repository {
         self.write_unjudged(author, Mutation::update(USER, user, body)).await.map(drop)
     }
 
-    async fn create_user(&self, caller: &Identity, name: &str) -> Result<(), RepositoryError> {
-        let body = Body::from_pairs([("id", name.into()), ("name", name.into())]);
+    async fn create_user(&self, caller: &Identity, id: &str) -> Result<(), RepositoryError> {
+        let name = caller.name.as_deref().unwrap_or(id);
+        let body = Body::from_pairs([("id", id.into()), ("name", name.into())]);
         match self.write_unjudged(caller, Mutation::create(USER, body)).await {
             // Two first requests of one person met.
             Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),

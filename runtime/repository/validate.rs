@@ -189,7 +189,7 @@ impl Validator<'_> {
     }
 
     fn checked(&self, field: &Field, json: &Json) -> Result<Value, ValueFault> {
-        let value = typed(self.schema, &field.kind, json)?;
+        let value = field.normalized(typed(self.schema, &field.kind, json)?);
         if value.is_null() && field.required {
             return Err(ValueFault::new("required", "is required and cannot be null"));
         }

@@ -106,7 +106,11 @@ fn value_in_column(
     text: &str,
 ) -> Result<Value, ValueFault> {
     match column {
-        Column::Field(at) => value_from_text(schema, &entity.at(at).kind, text),
+        // Compared is what would be stored.
+        Column::Field(at) => {
+            let field = entity.at(at);
+            value_from_text(schema, &field.kind, text).map(|value| field.normalized(value))
+        }
         Column::Id => {
             let own = FieldKind::Ref { entity: entity.name.clone(), on_delete: OnDelete::Restrict };
             value_from_text(schema, &own, text)
@@ -159,13 +163,14 @@ pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value
     } else {
         value_from_text(schema, &field.kind, text)?
     };
+    let value = field.normalized(value);
     fits(field, &value)?;
     Ok(value)
 }
 
 /// The stored form of a value of a body, within the field's limits.
 pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, ValueFault> {
-    let value = typed(schema, &field.kind, json)?;
+    let value = field.normalized(typed(schema, &field.kind, json)?);
     fits(field, &value)?;
     Ok(value)
 }

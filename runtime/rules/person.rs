@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+/// What a token says beside of its user. Shared, because each request takes them along.
+pub type Claims = Arc<Map<String, Json>>;
+
 use crate::schema::{EntityName, Record, Value};
 
 /// Records of one entity that belong to one person and may be asked for in a rule; beyond them the rule fails.
@@ -28,10 +31,10 @@ pub enum Asker {
 pub struct Person {
     /// Id of the `User` record; `None` is a caller without credentials.
     pub id: Option<Arc<str>>,
-    /// Wins over the record's role.
+    /// Wins over the record's role. An empty one says that the person has none, whatever the record says.
     pub role: Option<Arc<str>>,
     /// `user.claims`.
-    pub claims: Map<String, Json>,
+    pub claims: Claims,
 }
 
 /// What rules may ask of a person: the credentials and what one read transaction found. Rules that ask of nothing else than
@@ -66,6 +69,7 @@ impl Principal {
             |text: &Option<Arc<str>>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.to_string()));
         let of_record = || record.as_ref().and_then(|record| record.values.get(ROLE)).cloned();
         let role = match &person.role {
+            Some(role) if role.is_empty() => Value::Null,
             Some(role) => Value::Text(role.to_string()),
             None => of_record().unwrap_or(Value::Null),
         };

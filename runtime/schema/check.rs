@@ -14,6 +14,7 @@ mod index;
 mod kind;
 mod lookup;
 mod names;
+mod normalize;
 mod on;
 mod on_circle;
 mod reader;

@@ -9,13 +9,14 @@ use crate::ids::Timestamp;
 
 /// The field's default for this writer at this time; null without one.
 pub fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp, env: &Env) -> Value {
-    match &field.default {
+    let value = match &field.default {
         None => Value::Null,
         Some(FieldDefault::Value(value)) => value.clone(),
         Some(FieldDefault::UserId) => writer.map_or(Value::Null, |user| Value::Text(user.to_string())),
         Some(FieldDefault::Now(delay)) => time(&field.kind, delay.after(at)),
         Some(FieldDefault::Random) => Value::Text(env.random_text()),
-    }
+    };
+    field.normalized(value)
 }
 
 /// A date is the first ten characters of the datetime, in UTC.

@@ -84,6 +84,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }
+    if entity.lease_required {
+        json["lease"] = json!("required");
+    }
     if !entity.activity {
         json["activity"] = json!(false);
     }
@@ -98,6 +101,9 @@ fn field_json(schema: &Schema, entity: &Entity, field: &Field) -> Json {
     put("required", json!(field.required));
     put("unique", json!(field.unique));
     put("readonly", json!(field.readonly));
+    if !field.normalize.is_empty() {
+        put("normalize", json!(field.normalize.iter().map(|step| step.word()).collect::<Vec<_>>()));
+    }
     if field.ignore_case {
         put("ignore_case", json!(true));
     }

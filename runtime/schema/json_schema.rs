@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::builtin;
 use super::check::{MOST_FIELDS, MOST_INDEXES, words};
 use super::model::OnDelete;
+use super::text_step::TextStep;
 use crate::env::RANDOM_TEXT;
 
 /// The whole schema.
@@ -59,6 +60,10 @@ fn entity_keys() -> Json {
         "activity": {
             "description": "Whether GET /api/activity tells of changes to these records. Default: true.",
             "type": "boolean",
+        },
+        "lease": {
+            "description": "required: a client changes and deletes these records only while it holds their leases.",
+            "enum": ["required"],
         },
         "was": {
             "description": "The name that the entity had before it was renamed.",
@@ -263,6 +268,13 @@ fn field_keys() -> Json {
         "type": {"description": "The type of the values.", "type": "string", "enum": words::TYPES},
         "required": flag("Never null."),
         "unique": flag("No two records have the same value; nulls are not compared."),
+        "normalize": {
+            "description": "What is done to a text before it is stored. The order makes no difference.",
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": true,
+            "items": {"type": "string", "enum": TextStep::ALL.map(TextStep::word)},
+        },
         "ignore_case": flag("With `unique`: texts are the same if only the case of their letters differs."),
         "find": flag("GET /api/{plural}/by/{field}/{value} finds the record; needs `unique`."),
         "readonly": flag("Clients may not set it. With `required` it needs a default."),

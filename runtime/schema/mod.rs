@@ -29,6 +29,7 @@ mod render;
 pub mod rule;
 mod source;
 pub mod text_form;
+mod text_step;
 mod tree;
 pub mod trigger;
 mod typescript;
@@ -58,6 +59,7 @@ pub use rule::{
     Comparison, Expr, NowForm, RecordSearch, ReferencePath, RelatedSet, Rule, SearchKey, Term, UserTerm,
 };
 pub use source::{Format, SourceFile};
+pub use text_step::TextStep;
 pub use trigger::{OnExisting, SetField, SetValue, Trigger, TriggerAct, TriggerTarget};
 pub use typescript::{own_name, typescript};
 pub use value::{MOST_NESTED, Value};

@@ -11,6 +11,7 @@ use super::delay::Delay;
 use super::name_rules::{NameRules, NameTable};
 pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
+use super::text_step::{self, TextStep};
 use super::trigger::Trigger;
 use super::value::Value;
 
@@ -111,6 +112,8 @@ pub struct Entity {
     pub history: Option<History>,
     /// Whether its changes are told in the activity.
     pub activity: bool,
+    /// A client changes and deletes its records only while it holds their leases.
+    pub lease_required: bool,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
@@ -135,6 +138,7 @@ impl Entity {
             access: Access::default(),
             history: None,
             activity: true,
+            lease_required: false,
             was: None,
             identity: None,
             expires: None,
@@ -248,6 +252,8 @@ pub struct Field {
     pub ignore_case: bool,
     /// Its records are found by their values of it: `GET /api/{plural}/by/{field}/{value}`. Only with `unique`.
     pub find: bool,
+    /// What is done to a text before it is stored, in order.
+    pub normalize: Vec<TextStep>,
     /// Clients may not set it.
     pub readonly: bool,
     pub default: Option<FieldDefault>,
@@ -273,6 +279,7 @@ impl Field {
             unique: false,
             ignore_case: false,
             find: false,
+            normalize: Vec::new(),
             readonly: false,
             default: None,
             search: false,
@@ -286,6 +293,16 @@ impl Field {
     /// Whether it is hidden from everyone: `hidden = true`, or a rule that says `false`.
     pub fn is_hidden(&self) -> bool {
         self.read.as_ref().is_some_and(|rule| rule.meaning == Expr::Constant(false))
+    }
+
+    /// A value of the field as it is stored.
+    pub fn normalized(&self, value: Value) -> Value {
+        match value {
+            Value::Text(text) if !self.normalize.is_empty() => {
+                Value::Text(text_step::normalized(&self.normalize, text))
+            }
+            value => value,
+        }
     }
 
     /// Whether no client may set it.
@@ -414,6 +431,8 @@ pub struct Access {
     pub create: Option<Rule>,
     pub update: Option<Rule>,
     pub delete: Option<Rule>,
+    /// Who may hold the lease of a record; without it who may update it.
+    pub lease: Option<Rule>,
     /// The file has no rule, and everybody may do everything: `Schema::opened`.
     pub open: bool,
 }
@@ -426,6 +445,11 @@ impl Access {
         match self.source(operation) {
             Some(rule) => &rule.meaning,
             None if operation == Operation::List => EVERYBODY,
+            None if operation == Operation::Lease => match &self.update {
+                // It judges a change, and there is none yet.
+                Some(rule) if rule.meaning.asks_of_change() => NOBODY,
+                Some(_) | None => self.rule(Operation::Update),
+            },
             None if self.open => EVERYBODY,
             None => NOBODY,
         }
@@ -439,6 +463,7 @@ impl Access {
             Operation::Create => self.create.as_ref(),
             Operation::Update => self.update.as_ref(),
             Operation::Delete => self.delete.as_ref(),
+            Operation::Lease => self.lease.as_ref(),
         }
     }
 
@@ -450,6 +475,7 @@ impl Access {
             Operation::Create => &mut self.create,
             Operation::Update => &mut self.update,
             Operation::Delete => &mut self.delete,
+            Operation::Lease => &mut self.lease,
         }
     }
 

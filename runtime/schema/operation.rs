@@ -10,11 +10,19 @@ pub enum Operation {
     Create,
     Update,
     Delete,
+    /// Holding the lease of a record (SEMANTICS Y6).
+    Lease,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 5] =
-        [Operation::Read, Operation::List, Operation::Create, Operation::Update, Operation::Delete];
+    pub const ALL: [Operation; 6] = [
+        Operation::Read,
+        Operation::List,
+        Operation::Create,
+        Operation::Update,
+        Operation::Delete,
+        Operation::Lease,
+    ];
 
     /// The word of the schema file.
     pub fn word(self) -> &'static str {
@@ -24,6 +32,7 @@ impl Operation {
             Operation::Create => "create",
             Operation::Update => "update",
             Operation::Delete => "delete",
+            Operation::Lease => "lease",
         }
     }
 }

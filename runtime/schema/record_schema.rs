@@ -12,6 +12,7 @@ use super::describe::value_json;
 use super::ecma_pattern::ecma;
 use super::limits::LARGEST_INT;
 use super::model::{Entity, Field, FieldDefault, FieldKind, IdKind, Schema, Sequence};
+use super::text_step::TextStep;
 use crate::env::RANDOM_TEXT;
 
 /// A JSON object with these members and no others; members stay in order.
@@ -240,6 +241,9 @@ fn described(entity: &Entity, field: &Field, mut json: Json) -> Json {
             "Any JSON of at most 32 levels, with numbers that a 64-bit float keeps digit for digit.",
         );
     }
+    if let Some(sentence) = stored_as(field) {
+        say(&mut json, &sentence);
+    }
     if field.unique {
         say(
             &mut json,
@@ -250,6 +254,17 @@ fn described(entity: &Entity, field: &Field, mut json: Json) -> Json {
         say(&mut json, &format!("Unique together with {}.", others.join(", ")));
     }
     json
+}
+
+/// What becomes of a text before it is stored.
+pub(super) fn stored_as(field: &Field) -> Option<String> {
+    let phrase = |step: &TextStep| match step {
+        TextStep::Trim => "without white space around it",
+        TextStep::Lower => "in small letters",
+        TextStep::Nfc => "in composed form (NFC)",
+    };
+    let phrases: Vec<&str> = field.normalize.iter().map(phrase).collect();
+    (!phrases.is_empty()).then(|| format!("Stored {}.", phrases.join(", ")))
 }
 
 /// Adds a sentence to the description.

@@ -150,6 +150,26 @@ pub enum UserTerm {
 }
 
 impl Expr {
+    /// Whether it asks what a write would change.
+    pub fn asks_of_change(&self) -> bool {
+        match self {
+            Expr::Constant(_) => false,
+            Expr::Named(_) => true,
+            Expr::Not(inner) | Expr::Exists(_, inner) => inner.asks_of_change(),
+            Expr::All(terms) | Expr::Any(terms) => terms.iter().any(Expr::asks_of_change),
+            Expr::Holds(term) | Expr::IsNull(term) | Expr::Related(term, _) => term.is_of_change(),
+            Expr::Compare(left, _, right)
+            | Expr::Member(left, right)
+            | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
+            | Expr::Contains(left, right) => left.is_of_change() || right.is_of_change(),
+            Expr::OneOf(item, list) => item.is_of_change() || list.iter().any(Term::is_of_change),
+            Expr::Search(search) => {
+                search.keys.iter().any(|key| key.value.is_of_change()) || search.condition.asks_of_change()
+            }
+        }
+    }
+
     /// Whether more than the record and the person must be known: another record, or the time.
     pub fn looks_further(&self) -> bool {
         match self {
@@ -175,6 +195,16 @@ impl Term {
             Term::Behind(_) | Term::Now(_) => true,
             Term::Size(inner) => inner.looks_further(),
             Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Value(_) => false,
+        }
+    }
+
+    /// Whether it is a value after a write.
+    pub fn is_of_change(&self) -> bool {
+        match self {
+            Term::Change(_) => true,
+            Term::Size(inner) => inner.is_of_change(),
+            Term::Behind(path) => path.via.is_of_change(),
+            Term::Record(_) | Term::Element(_) | Term::User(_) | Term::Value(_) | Term::Now(_) => false,
         }
     }
 

@@ -118,6 +118,7 @@ fn comment(entity: &Entity, field: &Field, more: Option<&str>) -> String {
         | FieldKind::Enum { .. }
         | FieldKind::Json => {}
     }
+    words.extend(super::record_schema::stored_as(field));
     if field.unique {
         let whole = if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." };
         words.push(whole.to_owned());

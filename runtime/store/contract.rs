@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
-    LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    LogPage, Outcome, Past, Query, RecordLease, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal};
@@ -80,6 +80,12 @@ pub trait Store: Send + Sync + 'static {
     /// What a resume of `scope` from `since` must know, in one read transaction. Without a scope it is of the whole log: every
     /// entry counts, and no records.
     fn survey<'a>(&'a self, scope: Option<&'a Scope>, since: &'a Position) -> ReadFuture<'a, At<Survey>>;
+
+    /// Every lease that was held at the last commit, expired ones among them: for a server that starts. A backend that is
+    /// never started again has none.
+    fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>> {
+        Box::pin(async { Ok(self.head().await?.map(|()| Vec::new())) })
+    }
 
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> ReadFuture<'_, At<()>>;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{Advice, MOST_GROUPS, Stored};
+use crate::ids::Timestamp;
 use crate::rules::BindError;
 use crate::schema::{Column, EntityName, Operation};
 
@@ -40,6 +41,18 @@ pub enum CommitError {
     /// see.
     #[error("operation {op}: what follows a write of {entity} failed: {why}")]
     TriggerFailed { op: usize, entity: EntityName, why: Arc<str> },
+    /// Another user holds the lease of the record.
+    #[error("operation {op}: `{holder}` holds the lease")]
+    LeaseHeld { op: usize, holder: Arc<str>, until: Timestamp },
+    /// The writer does not hold the lease that the operation names, or no longer.
+    #[error("operation {op}: the lease is not held under this number")]
+    LeaseLost { op: usize },
+    /// The entity wants a lease, and the operation names none.
+    #[error("operation {op}: a lease of the record is required")]
+    LeaseRequired { op: usize },
+    /// The user to whom the lease would be passed may not hold it.
+    #[error("operation {op}: the rule for lease does not allow it to that user")]
+    LeaseNotPassed { op: usize },
     /// A value of an `[[on]]` is outside the limits of its field, or a required one is missing. Told as `TriggerFailed` only.
     #[error("operation {op}: a value does not keep the limits of its field")]
     Unfit { op: usize },
@@ -83,6 +96,10 @@ impl CommitError {
         | CommitError::Restricted { op, .. }
         | CommitError::CascadeTooLarge { op, .. }
         | CommitError::TriggerFailed { op, .. }
+        | CommitError::LeaseHeld { op, .. }
+        | CommitError::LeaseLost { op }
+        | CommitError::LeaseRequired { op }
+        | CommitError::LeaseNotPassed { op }
         | CommitError::Unfit { op } = &mut self
         {
             *op = other;
@@ -104,6 +121,10 @@ impl CommitError {
             | CommitError::Restricted { op, .. }
             | CommitError::CascadeTooLarge { op, .. }
             | CommitError::TriggerFailed { op, .. }
+            | CommitError::LeaseHeld { op, .. }
+            | CommitError::LeaseLost { op }
+            | CommitError::LeaseRequired { op }
+            | CommitError::LeaseNotPassed { op }
             | CommitError::Unfit { op } => Some(*op),
             CommitError::UnitTooLarge { .. }
             | CommitError::MutationReused

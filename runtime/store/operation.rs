@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::Stored;
+use super::{LeaseOp, LeaseProof, LeaseState, Stored};
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::rules::{Asker, Condition};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
@@ -18,6 +18,8 @@ pub struct Unit {
     /// By whose rights the unit is judged, inside its transaction (SEMANTICS R9).
     pub asker: Asker,
     pub idempotency: Option<Idempotency>,
+    /// Under which leases operations write, by their index.
+    pub leases: Vec<LeaseProof>,
     /// Schema generation under which the ops were validated.
     pub generation: Generation,
     /// Becomes `created_at`, `updated_at` and the change's time.
@@ -51,6 +53,8 @@ pub enum Op {
     },
     /// Stands alone in its unit.
     Many(Box<Many>),
+    /// Stands alone in its unit, and leaves no log entry.
+    Lease(Box<LeaseOp>),
 }
 
 /// One change or delete of many records, each judged for itself (SEMANTICS X9). An error about one of them names its place in
@@ -83,6 +87,7 @@ impl Op {
         match self {
             Op::Create { entity, .. } | Op::Update { entity, .. } | Op::Delete { entity, .. } => entity,
             Op::Many(many) => &many.entity,
+            Op::Lease(lease) => &lease.entity,
         }
     }
 }
@@ -127,6 +132,7 @@ pub enum OpStatus {
     Unchanged,
     Deleted,
     Many(Tally),
+    Lease(LeaseState),
 }
 
 /// What a change of many did.

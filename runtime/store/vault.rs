@@ -42,11 +42,13 @@ pub enum VaultKind {
     Link,
     /// What a command asks of the server that runs over the same folder.
     Order,
+    /// A shared token, or one of a machine.
+    Token,
 }
 
 impl VaultKind {
-    pub const ALL: [VaultKind; 4] =
-        [VaultKind::Account, VaultKind::Session, VaultKind::Link, VaultKind::Order];
+    pub const ALL: [VaultKind; 5] =
+        [VaultKind::Account, VaultKind::Session, VaultKind::Link, VaultKind::Order, VaultKind::Token];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -54,6 +56,7 @@ impl VaultKind {
             VaultKind::Session => "session",
             VaultKind::Link => "link",
             VaultKind::Order => "order",
+            VaultKind::Token => "token",
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::socket::Socket;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 
@@ -41,18 +42,36 @@ fn template(address: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
+        ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
+        ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
+        ["", "api", "realtime", "rooms", _] => "/api/realtime/rooms/{name}".to_owned(),
+        ["", "api", "realtime", "notify", _] => "/api/realtime/notify/{user}".to_owned(),
         _ => path.to_owned(),
     }
 }
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_describes_it() {
-    let app = TestApp::over(grown().into(), crate::support::account::open).await;
+    let (issuer, folder) = (TestIssuer::start(&[("rsa", "k1")]).await, tempfile::tempdir().unwrap());
+    let tokens = folder.path().join("tokens.toml");
+    let login = "[issuers.acme.login]\nclient_id = \"tide\"\nclient_secret = \"the-secret-of-this-client\"\n";
+    std::fs::write(&tokens, format!("[issuers.acme]\nissuer = \"{}\"\n{login}", issuer.name())).unwrap();
+    // Nothing listens there: what is asked for is put into a queue, and the answer does not wait for the mail.
+    let mail = folder.path().join("mail.toml");
+    let text =
+        "server = \"smtp://127.0.0.1:9\"\nfrom = \"tide@example.org\"\nurl = \"https://tide.example\"\n";
+    std::fs::write(&mail, text).unwrap();
+    let app = TestApp::over(grown().into(), |config| {
+        crate::support::account::open(config);
+        config.auth.tokens = Some(tokens);
+        config.auth.mail = Some(mail);
+    })
+    .await;
     let document = app.client().get("/api/openapi.json").await;
     assert_eq!(document, json(&tidewire::http::openapi::openapi(&grown(), &Default::default())));
     let mut walk = Walk { client: app.client(), judge: Judge::new(document.clone()) };
@@ -66,7 +85,9 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches(&mut walk).await;
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
+    messages(&mut walk).await;
     users(&mut walk).await;
+    administration(&mut walk, &app).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
@@ -99,6 +120,18 @@ async fn about(walk: &mut Walk) {
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
 }
 
+async fn messages(walk: &mut Walk) {
+    let message = json!({"event": "done", "data": {"ok": true}});
+    for address in ["/api/realtime/rooms/board", "/api/realtime/notify/ada"] {
+        walk.step(&format!("POST {address}?as=root:admin"), message.clone(), (200, "")).await;
+        walk.step(&format!("POST {address}?as=ada"), message.clone(), (403, "FORBIDDEN")).await;
+        walk.step(&format!("POST {address}?as=root:admin"), json!({}), (400, "BAD_JSON")).await;
+    }
+    let large = json!({"event": "done", "data": "x".repeat(20_000)});
+    walk.step("POST /api/realtime/rooms/board?as=root:admin", large, (413, "MESSAGE_TOO_LARGE")).await;
+    walk.step("POST /api/realtime/rooms/a%2F%2Fb?as=root:admin", message, (400, "BAD_CHANNEL")).await;
+}
+
 async fn users(walk: &mut Walk) {
     let ada = json!({"name": "ada", "password": "correct horse"});
     walk.step("POST /api/auth/register", ada.clone(), (201, "")).await;
@@ -129,12 +162,31 @@ async fn users(walk: &mut Walk) {
     walk.step_with("POST /api/auth/logout", Value::Null, &second, (401, "UNAUTHENTICATED")).await;
     let by_link = json!({"link": "x", "password": "correct horse"});
     walk.step("POST /api/auth/password", by_link, (410, "BAD_LINK")).await;
+    walk.step("POST /api/auth/reset", json!({"name": "ada"}), (202, "")).await;
+    walk.step("POST /api/auth/reset", json!({}), (422, "VALIDATION_FAILED")).await;
     let third = token(walk).await;
     let third = [("authorization", &*third)];
     let wrong = json!({"oldPassword": "x", "password": "another horse"});
     walk.step_with("POST /api/auth/password", wrong, &third, (422, "VALIDATION_FAILED")).await;
     let right = json!({"oldPassword": "correct horse", "password": "another horse"});
     walk.step_with("POST /api/auth/password", right, &third, (200, "")).await;
+}
+
+async fn administration(walk: &mut Walk, app: &TestApp) {
+    let login = json!({"name": "ada", "password": "another horse"});
+    walk.step("POST /api/auth/login", login, (200, "")).await;
+    let _socket = Socket::open(app.address).await;
+    for kind in ["connections", "sessions"] {
+        let list = format!("GET /api/admin/{kind}");
+        walk.step(&list, Value::Null, (403, "FORBIDDEN")).await;
+        walk.step(&format!("{list}?limit=0&as=ops:admin"), Value::Null, (400, "BAD_QUERY")).await;
+        let listed = walk.step(&format!("{list}?as=ops:admin"), Value::Null, (200, "")).await;
+        let id = listed.json["items"][0]["id"].as_str().unwrap();
+        let end = format!("DELETE /api/admin/{kind}/{id}");
+        walk.step(&end, Value::Null, (403, "FORBIDDEN")).await;
+        walk.step(&format!("{end}?as=ops:admin"), Value::Null, (204, "")).await;
+        walk.step(&format!("{end}?as=ops:admin"), Value::Null, (404, "NOT_FOUND")).await;
+    }
 }
 
 async fn records(walk: &mut Walk) {

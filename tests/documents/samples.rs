@@ -50,7 +50,7 @@ async fn schema_samples(page: &str) -> usize {
 #[tokio::test]
 async fn every_sample_of_a_schema_file_has_no_error() {
     assert_eq!(schema_samples("README.md").await, 2);
-    assert_eq!(schema_samples("docs/schema.md").await, 8);
+    assert_eq!(schema_samples("docs/schema.md").await, 9);
     // Its recipes are served by `permissions`; this is the block before them.
     let sample = &blocks("docs/permissions.md", &["toml"])[0];
     let fields = std::fs::read_to_string(root().join("schemas/task.toml")).unwrap();
@@ -138,7 +138,7 @@ async fn stage() -> (TestApp, Client) {
 #[tokio::test]
 async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let page = "docs/http.md";
-    let (_app, ada) = stage().await;
+    let (app, ada) = stage().await;
 
     let answer = ada.get("/api/tasks?limit=1").await;
     assert_shape(&answer, &sample(page, "\"items\": [{\"id\""));
@@ -189,7 +189,11 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let shown = sample(page, "\"refused\": 0");
     assert_shape(&many.json, &shown);
     assert_eq!((&many.json["changed"], &many.json["refused"]), (&json!(1), &json!(0)), "{}", many.text);
-    assert_eq!(blocks(page, &["json"]).len(), 9, "a new sample is a new line of this test");
+    let message: Value = serde_json::from_str(&sample(page, "\"event\": \"deployed\"")).unwrap();
+    let root = app.client_as("root:admin");
+    let told = root.call("POST", "/api/realtime/rooms/project%2F7", message).await;
+    assert_eq!((told.status, told.text.as_str()), (200, "{\"receivers\":0}"));
+    assert_eq!(blocks(page, &["json"]).len(), 10, "a new sample is a new line of this test");
 }
 
 /// Questions that the page writes in its text: all of them are answered.
@@ -205,6 +209,8 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
         // Numbers about sockets are for admins; a poll asks for a channel.
         let path = path
             .replace("/stats", "/stats?as=root:admin")
+            .replace("/admin/connections", "/admin/connections?as=root:admin")
+            .replace("/admin/sessions", "/admin/sessions?as=root:admin")
             .replace("/changes", "/changes?channel=entity:Task");
         let client = if path.contains("?as=") { Client::new(_app.address) } else { ada.clone() };
         let answer = client.call("GET", &path, Value::Null).await;

@@ -86,6 +86,7 @@ impl Stage {
             std::fs::create_dir_all(self.path(folder)).unwrap();
         }
         copy(&root().join("tests/fixtures"), &self.path("tests/fixtures"));
+        std::fs::write(self.path("users.csv"), "name,role\nlea,editor\n").unwrap();
         std::fs::write(self.path("new.jsonl"), "{\"title\": \"Brought\"}\n").unwrap();
         // Said by the settings of curl, so that the line itself stays as it was pasted.
         let settings = "silent\nshow-error\nmax-time = 60\nwrite-out = \"%{stderr}status %{http_code}\\n\"\n";

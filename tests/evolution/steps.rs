@@ -39,6 +39,12 @@ steps! {
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b"}"#)],
         then: r#"[{"title": "a", "n": 3}, {"title": "b", "n": 3}]"#,
     }
+    values_that_are_normal_stay_as_they_are {
+        before: &[task!("title = { type = 'text' }")],
+        after: &[task!("title = { type = 'text', normalize = ['trim', 'nfc', 'lower'] }")],
+        rows: &[("tasks", r#"{"title": "ada"}"#), ("tasks", r#"{}"#)],
+        then: r#"[{"title": "ada"}, {"title": null}]"#,
+    }
     a_unique_text_comes_to_ignore_case_where_no_two_are_alike {
         before: &[task!("title = { type = 'text', unique = true }")],
         after: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
@@ -434,6 +440,19 @@ steps! {
         after: &[task!("title = { type = 'text', unique = true }")],
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b"}"#)],
         how: How::Never(&["Task.title: make the field unique", "2 records have `a`", "leave `unique` out"]),
+    }
+    values_are_normalised_by_a_command {
+        before: &[task!("title = { type = 'text' }")],
+        after: &[task!("title = { type = 'text', normalize = ['trim', 'lower'] }")],
+        rows: &[("tasks", r#"{"title": " Ada"}"#), ("tasks", r#"{"title": "ben"}"#), ("tasks", r#"{"title": "X"}"#)],
+        how: How::Flags { told: &["--allow-retype Task.title"], given: &["--allow-retype Task.title"] },
+        then: r#"[{"title": "ada"}, {"title": "ben"}]"#,
+    }
+    values_that_become_the_same_are_not_normalised {
+        before: &[task!("title = { type = 'text', unique = true }")],
+        after: &[task!("title = { type = 'text', unique = true, normalize = ['lower'] }")],
+        rows: &[("tasks", r#"{"title": "Ada"}"#), ("tasks", r#"{"title": "ADA"}"#), ("tasks", r#"{"title": "x"}"#)],
+        how: How::Never(&["Task.title: normalize its values: lower", "two records would have `ada`", "leave `unique` out"]),
     }
     doubles_in_another_case_do_not_become_unique {
         before: &[task!("title = { type = 'text', unique = true }")],

@@ -143,6 +143,30 @@ test('a page with a queue and a cache', LIMIT, async () => {
   await until(() => list.value.some((row) => row.id === id));
 });
 
+test('who is here', LIMIT, async () => {
+  const other = connect({ as: 'ben' });
+  close.push(other.close);
+  globalThis.id = (await task()).id;
+  const { PresenceManager } = await import('../../static/presence.js');
+  const watching = new PresenceManager(other.rt).watch(`Task/${id}`);
+  const seen = [];
+  watching.users.listen((users) => seen.push(users.map(({ id }) => id).join()));
+  await until(() => watching.state.value === 'live');
+  const { here } = await run("from '/static/presence.js'", 'here');
+  assert.equal(here.state.value, 'left', 'the sample leaves at once');
+  const again = new PresenceManager(app.rt).join(`Task/${id}`, { field: 'title' });
+  await until(() => watching.users.value[0]?.metadata.field === 'title');
+  again.leave();
+  await until(() => watching.users.value.length === 0);
+  assert.ok(seen.includes('ada'));
+});
+
+test('a room and a lease', LIMIT, async () => {
+  globalThis.id = (await task()).id;
+  const { room, lease } = await run("from '/static/lease.js'", 'room', 'lease');
+  assert.deepEqual([room.state.value, lease.state.value], ['left', 'free']);
+});
+
 test('what happened, as it happens', LIMIT, async () => {
   for (const title of ['1', '2', '3', '4', 'told of']) await task({ title });
   const { news } = await run("from '/static/activity.js'", 'news');

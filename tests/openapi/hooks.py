@@ -36,7 +36,7 @@ IN_WORDS = (
     "a backslash that is not followed by",  # escapes in `in`
     "composed form (NFC)",  # of a text id, which `as` is
     "[in]` must be an id: a text id",  # a comma in an id, which must be escaped
-    "only the role `admin` may read",
+    "only the role `admin` may look",
     "name at least one condition",  # of a change of many
     "`search` holds no word",
     "`search` has more than",

@@ -369,3 +369,33 @@ async fn who_has_the_link_joins_until_it_ends() {
 fn name_of(member: &serde_json::Value) -> &str {
     member["expanded"]["person"]["name"].as_str().unwrap()
 }
+
+/// `recipes` performs it over sockets and with two passes at once.
+#[tokio::test]
+async fn only_the_holder_of_the_ring_writes_and_passes_it() {
+    let story = Story::of(&["Passing the ring"]).await;
+    let id = story.make("ada", "/api/scripts", json!({"title": "A play"})).await;
+    let path = format!("/api/scripts/{id}");
+    let mut ben = story.live("ben", "entity:Script").await;
+    story.may_not("ben", "PATCH", &path, json!({"holder": "ben"}), "FORBIDDEN").await;
+    story.may("ada", "PATCH", &path, json!({"holder": "ben"})).await;
+    ben.shows("entity:updated", &id).await;
+    story.may_not("ada", "PATCH", &path, json!({"body": "too late"}), "FORBIDDEN").await;
+    story.may("ben", "PATCH", &path, json!({"body": "Curtain"})).await;
+}
+
+/// The same: `recipes` has the messages and the count.
+#[tokio::test]
+async fn an_inbox_is_for_its_user() {
+    let story = Story::of(&["Notifications"]).await;
+    let text = json!({"to": "ada", "text": "Ben mentioned you"});
+    let mut ada = story.live("ada", "entity:Notification?seen=false").await;
+    story.may_not("ben", "POST", "/api/notifications", text.clone(), "FORBIDDEN").await;
+    let id = story.make("root:admin", "/api/notifications", text).await;
+    ada.shows("entity:created", &id).await;
+    let path = format!("/api/notifications/{id}");
+    story.may_not("ben", "GET", &path, json!(null), "NOT_FOUND").await;
+    story.may_not("ada", "PATCH", &path, json!({"text": "x"}), "FORBIDDEN").await;
+    story.may("ada", "PATCH", &path, json!({"seen": true})).await;
+    ada.shows("entity:deleted", &id).await;
+}

@@ -169,7 +169,7 @@ impl World {
         let of = |place: usize| Person {
             id: id(place),
             role: self.roles[place].map(Arc::from),
-            claims: self.claims[place].clone(),
+            claims: self.claims[place].clone().into(),
         };
         (0..5).map(of).map(Arc::new).collect()
     }

@@ -16,13 +16,17 @@ const CHECKER_ALONE: [&str; 18] = [
 ];
 
 /// What a tree of JSON does not show, and days that are not in the calendar, by words of the file.
-const NOT_SEEN: [&str; 14] = [
+const NOT_SEEN: [&str; 17] = [
     // The same fields in another order.
     "fields = [\"r\", \"f\"]",
     // Which fields are texts.
     "fields = [\"f\", \"r\"]\nignore_case = true",
     "plural = \"role\"",
     "36526d",
+    // What the steps make of a text.
+    "default = \"New\"",
+    "default = \" x\"",
+    "normalize = [\"lower\"], default = \"random\"",
     "entity = \"User\", default = \"random\"",
     // An editor has the parsed number, which is kept.
     "9007199254740993",

@@ -55,6 +55,10 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Enter { .. }
+        | Effect::Leave { .. }
+        | Effect::Publish { .. }
+        | Effect::Lease { .. }
         | Effect::Presence { .. }
         | Effect::Mutate { .. }
         | Effect::Ping
@@ -134,6 +138,10 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Enter { .. }
+        | Effect::Leave { .. }
+        | Effect::Publish { .. }
+        | Effect::Lease { .. }
         | Effect::Presence { .. }
         | Effect::Mutate { .. }
         | Effect::Read(_)

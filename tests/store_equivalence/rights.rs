@@ -24,13 +24,14 @@ use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
 const ENTITIES: [&str; 7] = ["User", "Project", "Membership", "Task", "Comment", "Ledger", "Bill"];
 
-/// The club's schema, with histories, a searched title, a unique text, rules for lists and write rules that look further; two
+/// The club's schema, with histories, a searched title, a unique text, numbered tasks, rules for lists and write rules that look further; two
 /// memberships refer to the same person.
 fn schema() -> Schema {
     Schema::new(club::further(&club::schema()).entities().map(|entity| {
         let mut entity = (**entity).clone();
         match &*entity.name {
             "Task" => {
+                club::numbered(&mut entity);
                 entity.history = Some(History::Forever);
                 entity.fields[TITLE.0].search = true;
                 let open = club::equal(club::own(STATUS), club::says("open"));
@@ -452,7 +453,7 @@ fn first() -> Vec<Op> {
     let projects = [1, 2].map(|n| create("Project", n, vec![words("p")]));
     let members = [club::member(11, "ada", 1, "editor"), club::member(12, "bo", 1, "viewer")];
     let tasks = [club::task(21, 1, Some("ada")), club::task(22, 2, Some("bo")), club::task(23, 1, None)];
-    people.into_iter().chain(projects).chain(members).chain(tasks).collect()
+    people.into_iter().chain(projects).chain(members).chain(tasks.map(club::unnumbered)).collect()
 }
 
 /// Every change with the persons whose rights it concerns, in the order of their names.

@@ -47,5 +47,5 @@ async fn a_database_from_before_rules_is_upgraded() {
     assert_eq!(opened.store.rights_changed("ada", &["User".into()]).now().unwrap(), seq);
     opened.store.close().await;
     let format: u32 = raw().query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 5);
+    assert_eq!(format, 6);
 }

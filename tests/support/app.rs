@@ -10,11 +10,12 @@ use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tidewire::app::{App, Reshaper};
-use tidewire::auth::Identity;
+use tidewire::auth::{Identity, NameTrust};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
 use tidewire::realtime::Sessions;
+use tidewire::realtime::rooms::Rooms;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
 use tidewire::store::{Evolved, OpenError};
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 
 use super::at_once::Now;
 use super::exposition::Exposition;
+use super::log_watch::LogWatch;
 use super::process::plain_schemas;
 use super::socket::PATIENCE;
 
@@ -37,6 +39,7 @@ pub struct TestApp {
     running: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds `data`, and `public` once a story makes it.
     pub folder: tempfile::TempDir,
+    _log: LogWatch,
 }
 
 impl TestApp {
@@ -83,12 +86,31 @@ impl TestApp {
         TestApp::started(data, opened(schema), env, change).await
     }
 
+    /// Starts as `tidewire serve` does: nobody is believed by name. The plain schemas, open to everyone.
+    pub async fn serving(change: impl FnOnce(&mut Config)) -> TestApp {
+        let schema =
+            tidewire::schema::load(&plain_schemas()).expect("the plain schemas have no errors").schema;
+        let folder = tempfile::tempdir().unwrap();
+        TestApp::trusting(NameTrust::Refused, folder, opened(schema.into()), Env::system(), change).await
+    }
+
     async fn started(
         data: tempfile::TempDir,
         schema: Arc<Schema>,
         env: Env,
         change: impl FnOnce(&mut Config),
     ) -> TestApp {
+        TestApp::trusting(NameTrust::Believed, data, schema, env, change).await
+    }
+
+    async fn trusting(
+        names: NameTrust,
+        data: tempfile::TempDir,
+        schema: Arc<Schema>,
+        env: Env,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
+        let log = LogWatch::here();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = Config {
@@ -98,7 +120,7 @@ impl TestApp {
             ..Config::default()
         };
         change(&mut config);
-        let app = App::open(config, schema, env).expect("the folder can be opened");
+        let app = App::open_for(config, schema, env, names).expect("the folder can be opened");
         let (reshaper, event_bus) = (app.reshaper(), app.event_bus().clone());
         let (sessions, repository) = (app.sessions().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -114,6 +136,7 @@ impl TestApp {
             stop: std::sync::Mutex::new(Some(stop)),
             running: std::sync::Mutex::new(Some(running)),
             folder: data,
+            _log: log,
         }
     }
 
@@ -123,6 +146,10 @@ impl TestApp {
 
     pub fn client_as(&self, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..self.client() }
+    }
+
+    pub fn rooms(&self) -> &Rooms {
+        self.sessions.rooms()
     }
 
     /// Changes the schema of the running server. As in `dev`, what has no rule is open.

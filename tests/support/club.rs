@@ -10,7 +10,7 @@ use tidewire::ids::RecordId;
 use tidewire::rules::{Asker, Person};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Lookup, NowForm, OnDelete,
-    RecordSearch, ReferencePath, RelatedSet, Rule, Schema, SearchKey, Term, UserTerm, Value,
+    RecordSearch, ReferencePath, RelatedSet, Rule, Schema, SearchKey, Sequence, Term, UserTerm, Value,
 };
 use tidewire::store::{CommitError, Op, Outcome, Unit};
 
@@ -28,6 +28,25 @@ pub(crate) const OF_USER: FieldIndex = FieldIndex(0);
 pub(crate) const OF_PROJECT: FieldIndex = FieldIndex(1);
 pub(crate) const OF_ROLE: FieldIndex = FieldIndex(2);
 pub(crate) const OF_NOTE: FieldIndex = FieldIndex(3);
+
+/// The same schema, whose tasks are numbered by their projects and over all.
+pub(crate) fn numbered(entity: &mut Entity) {
+    for (name, counts) in [("number", Sequence::Within(PROJECT)), ("serial", Sequence::Whole)] {
+        let kind = FieldKind::Int { min: None, max: None };
+        entity.fields.push(Field { sequence: Some(counts), readonly: true, ..field(name, kind) });
+    }
+}
+
+/// A create of a task with places for its numbers.
+pub(crate) fn unnumbered(op: Op) -> Op {
+    match op {
+        Op::Create { entity, id, mut values, fresh_id } if &*entity == "Task" => {
+            values.extend([Value::Null, Value::Null]);
+            Op::Create { entity, id, values, fresh_id }
+        }
+        op => op,
+    }
+}
 
 pub(crate) fn rule(meaning: Expr) -> Option<Rule> {
     Some(Rule { source: format!("{meaning:?}").into(), meaning })

@@ -183,6 +183,7 @@ impl<'a> Oracle<'a> {
             Term::Value(value) => Seen::Plain(json(value)),
             Term::User(UserTerm::Itself) => Seen::Plain(Json::Null),
             Term::User(UserTerm::Id) => text(&self.asker.id),
+            Term::User(UserTerm::Role) if self.asker.role.as_deref() == Some("") => Seen::Plain(Json::Null),
             Term::User(UserTerm::Role) if self.asker.role.is_some() => text(&self.asker.role),
             Term::User(UserTerm::Role) => of(user, Column::Field(ROLE)),
             Term::User(UserTerm::Field(at)) => of(user, Column::Field(*at)),

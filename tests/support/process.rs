@@ -7,6 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::log_watch::LogWatch;
 use super::socket::PATIENCE;
 
 pub struct Process {
@@ -16,6 +17,8 @@ pub struct Process {
     child: Child,
     /// Read or not, it is kept open, so that the child may continue printing.
     output: tokio::io::Lines<BufReader<ChildStdout>>,
+    /// Of its stderr, unless the story reads that itself.
+    _log: Option<LogWatch>,
 }
 
 /// The schemas of stories that are about something else than rights: none of them has a rule.
@@ -83,9 +86,10 @@ impl Process {
     ) -> Process {
         let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
         command.args(["dev", "--listen", &format!("127.0.0.1:{port}")]);
-        command.arg("--schemas").arg(schemas).arg("--data").arg(data).stderr(Stdio::null());
+        let log = tempfile::tempfile().unwrap();
+        command.arg("--schemas").arg(schemas).arg("--data").arg(data).stderr(log.try_clone().unwrap());
         change(&mut command);
-        Process::of(&mut command).await
+        Process { _log: Some(LogWatch::of(log)), ..Process::of(&mut command).await }
     }
 
     /// Starts it in a folder with so many descriptors, ten of which its parent has left open.
@@ -119,7 +123,7 @@ impl Process {
         };
         let address =
             tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
-        Process { address, greeting, child, output }
+        Process { address, greeting, child, output, _log: None }
     }
 
     /// What is printed up to and including the line that holds these words.

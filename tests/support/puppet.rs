@@ -13,8 +13,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
-    At, CommitError, Count, Counted, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
+    At, CommitError, Count, Counted, LeaseState, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus,
+    Outcome, Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
 };
 use tokio::sync::watch;
 
@@ -57,6 +57,10 @@ fn result_of(op: &Op) -> OpResult {
         Op::Create { id, .. } => (id, OpStatus::Created, record),
         Op::Update { id, .. } => (id, OpStatus::Updated, record),
         Op::Delete { id, .. } => (id, OpStatus::Deleted, None),
+        Op::Lease(lease) => {
+            let state = LeaseState::Free;
+            return OpResult { id: lease.id.clone(), status: OpStatus::Lease(state), record: None };
+        }
         Op::Many(many) => {
             let tally = Tally { changed: many.ids.len() as u32, refused: 0, more: many.more };
             let last = many.ids.last().cloned().unwrap_or_else(|| RecordId::stored(""));

@@ -233,6 +233,7 @@ pub(crate) fn unit(ops: impl IntoIterator<Item = Op>) -> Unit {
         ops: ops.into_iter().collect(),
         actor: Some("ada".into()),
         idempotency: None,
+        leases: Vec::new(),
         generation: Generation(1),
         at: NOON,
     }
@@ -295,6 +296,6 @@ pub(crate) fn at_version(op: Op, version: u64) -> Op {
             Op::Update { entity, id, set, omitted, if_version: Some(version) }
         }
         Op::Delete { entity, id, .. } => Op::Delete { entity, id, if_version: Some(version) },
-        Op::Create { .. } | Op::Many(_) => op,
+        Op::Create { .. } | Op::Many(_) | Op::Lease(_) => op,
     }
 }

@@ -2,11 +2,15 @@
 //! given only to who is there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidewire::ids::Timestamp;
 
-use super::{only, story};
+use super::{only, story, story_at};
+use crate::support::clock::HandClock;
 use crate::support::story::Story;
+use crate::support::studio::NOON;
 
 /// Ada's workspace and an invitation to it, as she sees it.
 async fn opened(story: &Story) -> (String, Value) {
@@ -83,7 +87,8 @@ async fn who_has_the_link_opens_it_joins_and_sees_everything_at_once() {
 
 #[tokio::test]
 async fn an_invitation_is_of_no_use_after_its_time_and_goes() {
-    let story = story("workspaces").await;
+    let clock = HandClock::at(NOON);
+    let story = story_at("workspaces", &clock).await;
     let (workspace, lasting) = opened(&story).await;
     let past = json!({"workspace": workspace, "until": "2020-01-01T00:00:00Z"});
     story.may_not("ada", "POST", "/api/invitations", past, "FORBIDDEN").await;
@@ -97,17 +102,13 @@ async fn an_invitation_is_of_no_use_after_its_time_and_goes() {
     let late = with(&lasting, &lasting["secret"]);
     story.may_not("ben", "POST", "/api/joins", late, "UNKNOWN_REFERENCE").await;
     // One that runs out is deleted by the server, and by nobody.
-    let soon = json!({"workspace": workspace, "until": in_a_moment()});
-    let soon = story.make("ada", "/api/invitations", soon).await;
+    let next = Timestamp(NOON.0 + 1).rfc3339();
+    let soon = story.make("ada", "/api/invitations", json!({"workspace": workspace, "until": next})).await;
     ada.shows("entity:created", &soon).await;
+    clock.pass(Duration::from_millis(1));
     let gone = ada.shows("entity:deleted", &soon).await;
     assert!(gone.get("by").is_none_or(Value::is_null), "{gone}");
     assert!(story.sees("ada", "invitations").await.is_empty());
-}
-
-/// A second from now: later than the request that brings it, and soon over.
-fn in_a_moment() -> String {
-    tidewire::ids::Timestamp(tidewire::env::Env::system().now().0 + 1_000).rfc3339()
 }
 
 #[tokio::test]

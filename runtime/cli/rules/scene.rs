@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::file::{FileMember, RulesReader, Word, json, members, object};
 use super::world::{USER, World, copy_lookups};
+use crate::auth::{GUEST_ROLE, SERVICE_PREFIX};
 use crate::env::Env;
 use crate::ids::{RecordId, Timestamp};
 use crate::repository::{default_value, suggestion as meant, value_of_json};
@@ -17,6 +18,8 @@ use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value,
 
 /// The anonymous caller; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
+/// Says that a person is a guest or a machine.
+const KIND: &str = "kind";
 
 /// Ids of records count from here: letters that no value of a file has by chance, since `named` looks for them in texts.
 const FIRST_ID: u128 = u128::from_be_bytes(*b"tw of a case\0\0\0\0");
@@ -197,20 +200,45 @@ impl<'s> Scene<'s> {
             }
         };
         let Some(table) = reader.table(member, &format!("[persons.{name}]")) else { return };
-        let mut person = Person { id: Some(id.shared()), ..Person::default() };
+        if members(table)
+            .any(|member| member.key.text == KIND && member.value.get_ref().as_str() == Some("guest"))
+        {
+            // A guest has no record and nothing of their own: only the role by which rules know guests.
+            reader.known(table, &[KIND], "of a guest");
+            let guest = Person { role: Some(GUEST_ROLE.into()), ..Person::default() };
+            self.persons.insert(name.clone(), Arc::new(guest));
+            return;
+        }
+        let mut id = id;
+        let mut person = Person::default();
         let mut user = None;
-        for member in reader.known(table, &["role", "claims", "user"], "of a person") {
+        for member in reader.known(table, &[KIND, "role", "claims", "user"], "of a person") {
             match &*member.key.text {
+                KIND => match reader.word(&member, "kind = \"service\"") {
+                    Some(word) if word.text == "service" => {
+                        id = RecordId::stored(&format!("{SERVICE_PREFIX}{name}"));
+                    }
+                    Some(word) if word.text != "user" => {
+                        let help = "write \"guest\" for a caller with a shared token, \"service\" for a machine, or leave it out";
+                        reader.fault(
+                            &word.span,
+                            format!("there is no kind {} of a person", quoted(&word.text)),
+                            help,
+                        );
+                    }
+                    Some(_) | None => {}
+                },
                 "role" => {
                     person.role = reader.word(&member, "role = \"admin\"").map(|role| role.text.into());
                 }
                 "claims" => {
                     let table = reader.table(&member, "claims = { team = \"north\" }");
-                    person.claims = table.map(object).unwrap_or_default();
+                    person.claims = table.map(object).unwrap_or_default().into();
                 }
                 _ => user = reader.table(&member, "user = { role = \"editor\" }"),
             }
         }
+        person.id = Some(id.shared());
         self.add_user(name, id, user, reader);
         self.persons.insert(name.clone(), Arc::new(person));
     }

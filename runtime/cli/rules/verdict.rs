@@ -99,7 +99,7 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
     let is_asked = match operation {
         Operation::Read => false,
         Operation::List => entity.access.list.is_some(),
-        Operation::Create | Operation::Update | Operation::Delete => true,
+        Operation::Create | Operation::Update | Operation::Delete | Operation::Lease => true,
     };
     if is_asked {
         let mut facts = KnownFacts::at(question.now);
@@ -171,9 +171,10 @@ impl Question<'_> {
                 (&self.record.values, (0..self.entity.fields.len()).map(FieldIndex).collect())
             }
             (Operation::Update, Some(proposal)) => (proposal.values, proposal.named.to_vec()),
-            (Operation::Read | Operation::List | Operation::Update | Operation::Delete, _) => {
-                return Ok(None);
-            }
+            (
+                Operation::Read | Operation::List | Operation::Update | Operation::Delete | Operation::Lease,
+                _,
+            ) => return Ok(None),
         };
         for at in named {
             let field = self.entity.at(at);

@@ -107,6 +107,8 @@ settings! {
     presence: SettingKind::NameRules(PRESENCE_WORDS), "The table `[presence]`: who may watch and join resources that are no records, by patterns of their names (docs/permissions.md).";
     rooms: SettingKind::NameRules(ROOM_WORDS), "The table `[rooms]`: who may subscribe and publish to rooms, by patterns of their names.";
 
+    metrics: SettingKind::Switch, "Whether `/metrics` answers with numbers. Without, it answers 503.";
+
     tls.certificate: SettingKind::File, "PEM file of the certificate and its issuers. With it the server speaks TLS. Read again when it changes.";
     tls.key: SettingKind::File, "PEM file of the certificate's private key.";
 
@@ -115,7 +117,10 @@ settings! {
     auth.session_idle: SettingKind::Time(MINUTE..=3_650 * DAY), "A session that is not used for this long ends.";
     auth.session_lifetime: SettingKind::Time(MINUTE..=3_650 * DAY), "A session ends this long after the login, however much it is used.";
     auth.password_length: SettingKind::Count(8..=128), "Fewest characters of a new password.";
+    auth.tokens: SettingKind::File, "TOML file of other issuers whose tokens count, of shared tokens and of tokens of machines (docs/users.md).";
     auth.expiry_warning: SettingKind::Time(0..=HOUR), "A socket is warned this long before its session ends.";
+    auth.mail: SettingKind::File, "File of the mail server that sends links to users: server, user, password, from and url.";
+    auth.token_wait: SettingKind::Time(0..=MINUTE), "With auth.anonymous = false: how long a socket may take to send its token in an `auth` frame. 0: it must bring the token when it connects.";
 
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr: `text` or `json`.", flag "log" "FORM";
     log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
@@ -143,6 +148,12 @@ settings! {
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
     realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
+    realtime.room_sender_messages: SettingKind::Count(1..=100_000), "Messages a second that one connection may publish into rooms, and twice as many at once; more are `RATE_LIMITED`.";
+    realtime.room_messages: SettingKind::Count(1..=1_000_000), "Messages a second that one room takes from all senders together; more are `RATE_LIMITED`.";
+    realtime.message_bytes: SettingKind::Size(KIB..=MIB), "Largest `data` of a message of a room, as JSON; a larger one is `MESSAGE_TOO_LARGE`.";
+    realtime.leases: SettingKind::Count(1..=10_000), "Leases of one connection; one more is `LEASE_LIMIT`.";
+    realtime.lease_time: SettingKind::Time(SECOND..=DAY), "A lease that is not renewed ends after this time.";
+    realtime.lease_hold: SettingKind::Time(0..=HOUR), "A lease ends this long after the last connection of its holder ended.";
     realtime.presence_entries: SettingKind::Count(1..=10_000), "Resources that one connection may watch or join; one more is `PRESENCE_LIMIT`.";
     realtime.presence_members: SettingKind::Count(1..=1_000_000), "Users of one resource; one more is `PRESENCE_LIMIT`.";
     realtime.presence_metadata_bytes: SettingKind::Size(2..=64 * KIB), "Metadata of one connection at one resource, as JSON; more is `PRESENCE_LIMIT`.";

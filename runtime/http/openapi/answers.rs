@@ -46,6 +46,13 @@ pub(super) fn nothing() -> ResponseObject {
     ResponseObject { status: StatusCode::NO_CONTENT, json: json!({"description": "Done."}) }
 }
 
+/// For a browser, which goes on at the address of `Location`.
+pub(super) fn onward(about: &str) -> ResponseObject {
+    let location = json!({"description": "Where to go on.", "schema": {"type": "string"}});
+    let json = json!({"description": about, "headers": {"Location": location}});
+    ResponseObject { status: StatusCode::SEE_OTHER, json }
+}
+
 pub(super) fn plainly(status: StatusCode, schema: Json) -> ResponseObject {
     with_json(status, "As asked.", schema, &[])
 }
@@ -57,6 +64,10 @@ pub(super) fn text(media: &str, example: &str) -> ResponseObject {
 
 pub(super) fn if_match() -> Json {
     json!({"$ref": "#/components/parameters/If-Match"})
+}
+
+pub(super) fn if_lease() -> Json {
+    json!({"$ref": "#/components/parameters/If-Lease"})
 }
 
 pub(super) fn head_too_large() -> Json {

@@ -43,6 +43,7 @@ impl Describer<'_> {
             &[ANY, ASKED, KEPT, RECORDED, &[Code::RegistrationClosed, Code::BadLink, Code::NotUnique]];
         let password: &[&[Code]] =
             &[ANY, ASKED, KEPT, RECORDED, &[Code::Unauthenticated, Code::LoginFailed, Code::BadLink]];
+        let reset: &[&[Code]] = &[ANY, ASKED, KEPT, &[Code::NotFound]];
         let own: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError]];
         let one: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError, Code::NotFound]];
         let granted = |status| answers::plainly(status, self.shared_ref("Granted"));
@@ -80,6 +81,16 @@ impl Describer<'_> {
                     granted(StatusCode::OK),
                 ),
                 password,
+            ),
+            (
+                post(
+                    "/api/auth/reset",
+                    "askForReset",
+                    "Ask for a mail with a link that sets the password. The answer is the same for every name.",
+                    body("Reset"),
+                    answers::plainly(StatusCode::ACCEPTED, self.shared_ref("Asked")),
+                ),
+                reset,
             ),
             (post("/api/auth/logout", "logOut", "End this session.", None, none()), one),
             (
@@ -152,7 +163,7 @@ impl Describer<'_> {
             ),
         ];
         let mut listed = Vec::new();
-        for (route, codes) in routes {
+        for (route, codes) in routes.into_iter().chain(self.issuers()) {
             let AuthRoute { verb, path, id, summary, body, parameters, answer } = route;
             let plan = OperationPlan {
                 id: id.to_owned(),
@@ -166,6 +177,72 @@ impl Describer<'_> {
             listed.push((verb, path.to_owned(), self.plan(plan)));
         }
         listed
+    }
+
+    /// Logging in at another issuer.
+    fn issuers(&self) -> [(AuthRoute, &'static [&'static [Code]]); 3] {
+        const LISTED: &[&[Code]] = &[ANY];
+        const BEGUN: &[&[Code]] = &[
+            ANY,
+            &[Code::BadQuery, Code::NotFound, Code::Overloaded, Code::RateLimited, Code::ForbiddenHost],
+        ];
+        const FINISHED: &[&[Code]] = &[
+            ANY,
+            KEPT,
+            RECORDED,
+            &[Code::Unauthenticated, Code::LoginFailed, Code::NotFound, Code::RateLimited],
+        ];
+        let text = |name: &str, place: &str, about: &str| json!({"name": name, "in": place, "required": place == "path", "description": about, "schema": {"type": "string"}});
+        let name = || text("name", "path", "The issuer, as GET /api/auth/issuers names it.");
+        let get = |path, id, summary, parameters, answer| AuthRoute {
+            verb: "get",
+            path,
+            id,
+            summary,
+            body: None,
+            parameters,
+            answer,
+        };
+        let back = text("return", "query", "The path of this server to come back to; `/` without it.");
+        let returned = vec![
+            name(),
+            text("state", "query", "As the login began."),
+            text("code", "query", "Of the issuer."),
+            text("iss", "query", "The issuer, if it names itself."),
+            text("error", "query", "Why the issuer refused."),
+        ];
+        [
+            (
+                get(
+                    "/api/auth/issuers",
+                    "issuers",
+                    "The issuers at which users can log in.",
+                    Vec::new(),
+                    answers::ok(self.shared_ref("Issuers"), &[]),
+                ),
+                LISTED,
+            ),
+            (
+                get(
+                    "/api/auth/issuers/{name}/login",
+                    "beginLogin",
+                    "Log in at an issuer: an address for a browser to open.",
+                    vec![name(), back],
+                    answers::onward("The browser goes to the issuer."),
+                ),
+                BEGUN,
+            ),
+            (
+                get(
+                    "/api/auth/issuers/{name}/callback",
+                    "finishLogin",
+                    "To where the issuer sends the browser back.",
+                    returned,
+                    answers::onward("The browser has the cookie of a session, and goes where it came from."),
+                ),
+                FINISHED,
+            ),
+        ]
     }
 
     pub(super) fn auth_bodies(&mut self) {
@@ -184,6 +261,10 @@ impl Describer<'_> {
             .with("expiresAt", time())
             .with("device", text("What the client called itself."))
             .with("current", json!({"type": "boolean"}));
+        let issuer = ObjectSchema::new("An issuer at which users log in.")
+            .with("name", text("Of the settings."))
+            .with("title", text("For a button."))
+            .with("login", text("The address for the browser to open, with `?return=` a path."));
         let schemas = [
             (
                 "Login",
@@ -208,6 +289,8 @@ impl Describer<'_> {
                     .with_optional("link", text("The secret of a link."))
                     .with_optional("cookie", cookie()),
             ),
+            ("Reset", ObjectSchema::new("Whose password is lost.").with("name", text("Login name."))),
+            ("Asked", ObjectSchema::new("Nothing.")),
             (
                 "Granted",
                 ObjectSchema::new("A session.")
@@ -219,6 +302,7 @@ impl Describer<'_> {
                 "Me",
                 ObjectSchema::new("The caller.")
                     .with("user", json!({"anyOf": [user, {"type": "null"}]}))
+                    .with("guest", perhaps("string"))
                     .with("expiresAt", json!({"type": ["string", "null"], "format": "date-time"}))
                     .with("session", perhaps("string"))
                     .with("names", json!({"description": "Whether the server believes `?as=NAME`, as `tidewire dev` does.", "type": "boolean"})),
@@ -228,6 +312,10 @@ impl Describer<'_> {
                 ObjectSchema::new("Sessions.").with("items", json!({"type": "array", "items": session})),
             ),
             ("Ended", ObjectSchema::new("How many.").with("ended", json!({"type": "integer", "minimum": 0}))),
+            (
+                "Issuers",
+                ObjectSchema::new("Issuers.").with("items", json!({"type": "array", "items": issuer})),
+            ),
             (
                 "Ticket",
                 ObjectSchema::new("For `/ws?ticket=`.")

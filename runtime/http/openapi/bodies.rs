@@ -80,6 +80,10 @@ impl Describer<'_> {
                 "version",
                 json!({"description": "As If-Match.", "type": ["integer", "null"], "minimum": 1, "maximum": LARGEST_VERSION}),
             )
+            .with_optional(
+                "lease",
+                json!({"description": "As If-Lease.", "type": ["integer", "null"], "minimum": 1, "maximum": LARGEST_VERSION}),
+            )
         };
         let own_id = json!({"description": "In place of `id` in `data`.", "anyOf": [id, {"type": "null"}]});
         let data = |object: ObjectSchema, suffix: &str| object.with("data", self.entity_ref(entity, suffix));
@@ -104,7 +108,7 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, ComponentSchema); 12] = [
+        let schemas: [(&str, ComponentSchema); 11] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
@@ -119,11 +123,6 @@ impl Describer<'_> {
                 ObjectSchema::new("Entities with their fields, constraints and indexes.")
                     .with("generation", whole())
                     .with("entities", described)
-                    .into(),
-            ),
-            (
-                "Stats",
-                json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()})
                     .into(),
             ),
             ("State", ObjectSchema::new("State of the process.").with("status", state).into()),

@@ -80,12 +80,27 @@ const LIST: &[Code] = &[Code::BadCursor];
 const BROAD: &[Code] = &[Code::QueryTooBroad];
 const ONE: &[Code] = &[Code::NotFound];
 const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
-const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
-const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
+const CHANGE: &[Code] = &[
+    Code::LeaseLost,
+    Code::LeaseRequired,
+    Code::NotFound,
+    Code::VersionConflict,
+    Code::NotUnique,
+    Code::UnknownReference,
+];
+const DELETE: &[Code] = &[
+    Code::LeaseLost,
+    Code::LeaseRequired,
+    Code::NotFound,
+    Code::VersionConflict,
+    Code::Restricted,
+    Code::CascadeTooLarge,
+];
 
 /// A record that is gone or hidden meanwhile is passed over, and no version is asked for.
-const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
-const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
+const CHANGE_OF_MANY: &[Code] =
+    &[Code::LeaseRequired, Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::LeaseRequired, Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
@@ -115,7 +130,9 @@ impl Describer<'_> {
         listed.push(self.activity());
         listed.extend(self.presence());
         listed.extend(self.changes());
+        listed.extend(self.messages());
         listed.extend(self.auth());
+        listed.extend(self.admin());
         listed.extend(self.about());
         listed
     }
@@ -224,7 +241,11 @@ impl Describer<'_> {
                 id: format!("{id}{name}"),
                 summary: format!("{summary} a {name}."),
                 tag: name.to_string(),
-                parameters: self.write_parameters(&[self.id_parameter(entity), answers::if_match()]),
+                parameters: self.write_parameters(&[
+                    self.id_parameter(entity),
+                    answers::if_match(),
+                    answers::if_lease(),
+                ]),
                 body: Some(self.json_body(self.entity_ref(entity, suffix))),
                 answers: vec![answers::changed(self.written(entity))],
                 codes: &[ANY, CALLED, SENT, WRITTEN, CHANGE],
@@ -236,7 +257,7 @@ impl Describer<'_> {
             id: format!("delete{name}"),
             summary: format!("Delete a {name}; what refers to it follows `on_delete`."),
             tag: name.to_string(),
-            parameters: self.write_parameters(&[id.clone(), answers::if_match()]),
+            parameters: self.write_parameters(&[id.clone(), answers::if_match(), answers::if_lease()]),
             body: None,
             answers: vec![answers::deleted()],
             codes: &[ANY, CALLED, WRITTEN, DELETE],
@@ -364,18 +385,12 @@ impl Describer<'_> {
         let document = || json(json!({"type": "object"}));
         let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
         let numbers = answers::text(MEDIA_TYPE, "# HELP …");
-        let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
+        let schema = self.shared_ref("Schema");
         let state = || json(self.shared_ref("State"));
         let of_callers = [
             plain("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
             plain("/api/openapi.json", "openapi", "This document.", document()),
             plain("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
-            plain(
-                "/api/admin/websocket/stats",
-                "websocketStats",
-                "Numbers about sockets and deliveries, for the role `admin`.",
-                json(stats),
-            ),
         ];
         let of_anybody = [
             plain("/health", "health", "200 while the process lives.", state()),
@@ -386,15 +401,14 @@ impl Describer<'_> {
         let caller = self.caller_parameters().to_vec();
         let mut listed = Vec::new();
         for route in of_callers {
-            let codes: &[&[Code]] = if route.id == "websocketStats" {
-                &[ANY, CALLED, &[Code::Forbidden]]
-            } else {
-                &[ANY, CALLED]
-            };
-            listed.push(self.plain_operation(route, caller.clone(), codes));
+            listed.push(self.plain_operation(route, caller.clone(), &[ANY, CALLED]));
         }
         for route in of_anybody {
-            let codes: &[&[Code]] = if route.id == "readyz" { &[ANY, READY] } else { &[ANY] };
+            let codes: &[&[Code]] = match route.id {
+                "readyz" => &[ANY, READY],
+                "metrics" => &[ANY, &[Code::TelemetryDisabled]],
+                _ => &[ANY],
+            };
             listed.push(self.plain_operation(route, Vec::new(), codes));
         }
         listed

@@ -410,6 +410,14 @@ impl Describer<'_> {
                 ),
             ),
             (
+                "If-Lease",
+                header(
+                    "If-Lease",
+                    "The number of the lease under which the caller writes. The request is refused if they do not hold it.",
+                    json!({"type": "integer", "minimum": 1}),
+                ),
+            ),
+            (
                 "If-Match",
                 header(
                     "If-Match",

@@ -93,15 +93,19 @@ impl Session {
         }
     }
 
-    /// What was read of the person. A disabled account ends the connection.
+    /// What was read of the person. A disabled account ends the connection, and so does one that was deleted while its user was logged in.
     pub(super) fn learn(&mut self, turn: &mut Turn, principal: At<Principal>) {
         if principal.value.is_disabled() {
             let text = "this account is disabled";
             self.refuse(turn, Code::AccountDisabled, text, Envelope::default());
             self.close(turn, CloseCode::Refused);
+        } else if self.login.is_some() && principal.value.record().is_none() {
+            self.log_out(turn, "the account of this token was deleted");
         } else if !self.person.learn(principal, self.around.generation) {
             // The session is about to learn of the schema that the store has.
             self.reads.pause(turn.now.instant);
+        } else {
+            self.on_known_rights(turn);
         }
     }
 }

@@ -19,7 +19,9 @@ impl Session {
             Item::Batch { frames, of } => {
                 Passed { frame: self.on_events(of).then_some(frames), effects: Vec::new() }
             }
-            Item::Ephemeral { frame, .. } => Passed { frame: Some(frame), effects: Vec::new() },
+            Item::Ephemeral { frame, of } => {
+                Passed { frame: self.rooms.has(of).then_some(frame), effects: Vec::new() }
+            }
             Item::Control { frame, note, on_lag } => {
                 let mut turn = Turn::new(now, self.form);
                 let frame = self.on_note(&mut turn, frame, note, on_lag);
@@ -97,8 +99,9 @@ impl Session {
                 OnLag::Keep | OnLag::Drop => None,
             },
             Some(Note::RightsChanged) => {
-                self.person.rights_were_told();
-                Some(frame)
+                let told = self.person.rights_were_told();
+                self.room_rights_are_old();
+                told.then_some(frame)
             }
         }
     }

@@ -42,8 +42,15 @@ impl Session {
             Input::Renewed { request_id, renewed } => {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
+            Input::Expelled(why) => self.on_expelled(turn, why),
             Input::PresenceBusy { ask } => self.on_presence_busy(turn, &ask),
             Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
+            Input::Leased { resource, request_id, answer } => {
+                self.on_leased(turn, &resource, request_id.as_deref(), answer);
+            }
+            Input::Published { channel, request_id, published } => {
+                self.on_published(turn, &channel, request_id.as_deref(), published);
+            }
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {

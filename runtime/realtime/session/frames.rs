@@ -25,6 +25,9 @@ impl Session {
     }
 
     pub(super) fn on_frame(&mut self, turn: &mut Turn, frame: ClientFrame) {
+        if Session::is_about_messages(&frame) {
+            return self.on_room_frame(turn, frame);
+        }
         let request_id = frame.request_id;
         match frame.message {
             ClientMessage::Ping => self.pong(turn, request_id),
@@ -34,6 +37,10 @@ impl Session {
                 self.on_subscribe(turn, &channel, options, request_id);
             }
             ClientMessage::Unsubscribe { channel } => self.on_unsubscribe(turn, &channel, request_id),
+            ClientMessage::Message { .. } => {}
+            ClientMessage::Lease { resource, wanted } => {
+                self.on_lease_frame(turn, resource, wanted, request_id);
+            }
             ClientMessage::Presence(frame) => self.on_presence(turn, *frame, request_id),
         }
     }

@@ -6,17 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Sight, Watch};
+use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Membership, Sight, Watch};
 use crate::config::RealtimeConfig;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
 use crate::presence::Ask;
-use crate::protocol::{CloseCode, View, WireForm};
+use crate::protocol::{CloseCode, LeaseWanted, Resource, View, WireForm};
 use crate::realtime::credential::Renewed;
+use crate::realtime::leases::LeaseAnswer;
 use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::realtime::rooms::NotPublished;
+use crate::realtime::roster::Expulsion;
 use crate::rules::Person;
 use crate::schema::{Generation, Schema};
 
@@ -80,6 +83,12 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// The connection is ended from outside.
+    Expelled(Expulsion),
+    /// What became of `Effect::Lease`.
+    Leased { resource: Resource, request_id: Option<String>, answer: LeaseAnswer },
+    /// What became of `Effect::Publish`.
+    Published { channel: Arc<str>, request_id: Option<String>, published: Result<usize, NotPublished> },
     /// `Effect::Presence` was not taken: too much waits.
     PresenceBusy { ask: Ask },
     /// `next_deadline` has come.
@@ -144,6 +153,27 @@ pub enum Effect {
     /// Have this written; the answer comes back as `Input::Mutated`. Several may be under way, and their answers keep their order.
     Mutate {
         payload: String,
+        request_id: Option<String>,
+    },
+    /// Messages of this room are for the peer from here on.
+    Enter {
+        channel: Arc<str>,
+        membership: Membership,
+    },
+    Leave {
+        channel: Arc<str>,
+    },
+    /// Commit what the peer wants of a lease; the answer comes back as `Input::Leased` before anything else.
+    Lease {
+        resource: Resource,
+        wanted: LeaseWanted,
+        request_id: Option<String>,
+    },
+    /// Pass a frame on to the members of a room; what became of it comes back as `Input::Published`.
+    Publish {
+        channel: Arc<str>,
+        json: Bytes,
+        echo: bool,
         request_id: Option<String>,
     },
     Close(CloseCode),

@@ -14,18 +14,31 @@ pub(super) struct KnownPerson {
     known: At<Principal>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
     wanted: bool,
+    /// ChannelManager tells once when rights of the person change.
+    watching_rights: bool,
     /// A channel was refused, and the peer waits for a change of its person's rights.
     awaiting_rights: bool,
 }
 
 impl KnownPerson {
     pub(super) fn new(known: At<Principal>) -> KnownPerson {
-        KnownPerson { person: known.value.person.clone(), known, wanted: false, awaiting_rights: false }
+        KnownPerson {
+            person: known.value.person.clone(),
+            known,
+            wanted: false,
+            watching_rights: false,
+            awaiting_rights: false,
+        }
     }
 
     /// The rights of an anonymous caller never change, and are never read again.
     pub(super) fn is_nobody(&self) -> bool {
         self.known.value.is_nobody()
+    }
+
+    /// Whether other credentials of the same user say the same of them.
+    pub(super) fn says_the_same(&self, other: &Person) -> bool {
+        *self.person == *other
     }
 
     /// Every change of rights up to here is known.
@@ -52,6 +65,10 @@ impl KnownPerson {
         }
     }
 
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     pub(super) fn take_wanted(&mut self) -> bool {
         std::mem::take(&mut self.wanted)
     }
@@ -66,17 +83,24 @@ impl KnownPerson {
 
     /// The person whose rights are to be watched, if this session does not watch them yet.
     pub(super) fn await_rights(&mut self) -> Option<Arc<str>> {
-        let person = self.person.id.clone().filter(|_| !self.awaiting_rights)?;
         self.awaiting_rights = true;
+        self.watch_rights()
+    }
+
+    /// The same for the session itself, without a word to the peer.
+    pub(super) fn watch_rights(&mut self) -> Option<Arc<str>> {
+        let person = self.person.id.clone().filter(|_| !self.watching_rights)?;
+        self.watching_rights = true;
         Some(person)
     }
 
     pub(super) fn awaits_rights(&self) -> bool {
-        self.awaiting_rights
+        self.watching_rights
     }
 
-    /// The peer was notified.
-    pub(super) fn rights_were_told(&mut self) {
-        self.awaiting_rights = false;
+    /// ChannelManager told of a change. Whether the peer waits to hear of it too.
+    pub(super) fn rights_were_told(&mut self) -> bool {
+        self.watching_rights = false;
+        std::mem::take(&mut self.awaiting_rights)
     }
 }

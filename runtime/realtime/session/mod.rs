@@ -23,7 +23,8 @@
 //!
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer
 //! asks), `reading.rs` (which read is next), `answers.rs` (what became of it) with `resume.rs`, `snapshot.rs`, `replay.rs` and
-//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`. The ways in are `entry.rs` and
+//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`, `rooms.rs`
+//! (messages, which have no position), `leases.rs`. The ways in are `entry.rs` and
 //! `delivery.rs` (what comes out of the outbox).
 
 mod answers;
@@ -35,6 +36,7 @@ mod entry;
 mod frames;
 mod input;
 mod known_person;
+mod leases;
 mod liveness;
 mod login_end;
 mod mutated;
@@ -47,6 +49,7 @@ mod replay;
 mod request;
 mod reshape;
 mod resume;
+mod rooms;
 mod slots;
 mod snapshot;
 mod state;

@@ -2,24 +2,16 @@
 //!
 //! Judges no token: it gets the verdict.
 
-use serde::Serialize;
-
 use super::known_person::KnownPerson;
 use super::login_end::LoginEnd;
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::identity::{IdentityError, LoginState};
+use crate::ids::Timestamp;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
-
-/// Payload of `auth:ok` and of `auth:expiring`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoginPayload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    expires_at: String,
-}
+use crate::realtime::greeting::LoginPayload;
+use crate::realtime::roster::Expulsion;
 
 impl Session {
     /// The peer's login stands otherwise than before.
@@ -28,9 +20,14 @@ impl Session {
             return self.log_out(turn, "the session was ended: log in again");
         }
         // Told again of the same end, the peer is not warned again.
-        if self.login.as_ref().is_none_or(|login| login.expires != state.expires) {
-            self.login = Some(LoginEnd::new(turn.now, state.expires, self.expiry_warning));
+        if self.login.as_ref().map(|login| login.expires) != state.expires {
+            self.lasts_until(turn, state);
         }
+    }
+
+    /// A token without an end needs no warning.
+    fn lasts_until(&mut self, turn: &Turn, state: LoginState) {
+        self.login = state.expires.map(|expires| LoginEnd::new(turn.now, expires, self.expiry_warning));
     }
 
     /// The time of the login, if the peer has one.
@@ -43,7 +40,7 @@ impl Session {
         }
         if !login.warned && login.warn_at <= now.instant {
             login.warned = true;
-            let payload = LoginPayload { user_id: None, expires_at: expires.rfc3339() };
+            let payload = LoginPayload { user_id: None, expires_at: Some(expires.rfc3339()) };
             turn.send("auth:expiring", Envelope::default(), payload);
         }
     }
@@ -69,6 +66,9 @@ impl Session {
                 return;
             }
         };
+        if principal.value.is_disabled() {
+            return self.on_expelled(turn, Expulsion::Disabled);
+        }
         if self.person.is_nobody() {
             if self.subscriptions() > 0 || self.asked_presence {
                 let text = "send `auth` before the first `subscribe`, or connect again with the token";
@@ -80,13 +80,32 @@ impl Session {
             let text = "the token is of another user: connect again with it";
             self.refuse(turn, Code::Unauthenticated, text, envelope);
             return self.close(turn, CloseCode::Unauthenticated);
+        } else if !self.person.says_the_same(&principal.value.person) {
+            // What the channels show was found under the former role and claims. A new connection resumes under the new ones.
+            if self.subscriptions() > 0 {
+                let text = "the token has another role or other claims: connect again with it";
+                self.refuse(turn, Code::Unauthenticated, text, envelope);
+                return self.close(turn, CloseCode::Unauthenticated);
+            }
+            self.person = KnownPerson::new(principal);
         }
-        self.login = Some(LoginEnd::new(turn.now, standing.expires, self.expiry_warning));
-        let expires_at = standing.expires.rfc3339();
+        self.lasts_until(turn, standing);
+        let expires_at = standing.expires.map(Timestamp::rfc3339);
         turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
     }
 
-    fn log_out(&mut self, turn: &mut Turn, why: &str) {
+    /// What the peer is told when its connection is ended from outside.
+    pub(super) fn on_expelled(&mut self, turn: &mut Turn, why: Expulsion) {
+        let (code, text) = match why {
+            Expulsion::Kicked => (Code::Forbidden, "an administrator closed this connection"),
+            Expulsion::Disabled => (Code::AccountDisabled, "this account is disabled"),
+            Expulsion::Unknown => return self.close(turn, CloseCode::Internal),
+        };
+        self.refuse(turn, code, text, Envelope::default());
+        self.close(turn, CloseCode::Refused);
+    }
+
+    pub(super) fn log_out(&mut self, turn: &mut Turn, why: &str) {
         self.refuse(turn, Code::Unauthenticated, why, Envelope::default());
         self.close(turn, CloseCode::Unauthenticated);
     }

@@ -18,6 +18,7 @@ impl Session {
         self.around = around;
         self.reads.forget_waiting();
         turn.send("schema:changed", Envelope::default(), SchemaChangedPayload { generation });
+        self.room_rights_are_old();
         for slot in self.slots.numbers() {
             self.detach(turn, slot);
             self.start_anew(turn, slot);

@@ -10,6 +10,7 @@ use super::known_person::KnownPerson;
 use super::liveness::Liveness;
 use super::login_end::LoginEnd;
 use super::read_queue::ReadQueue;
+use super::rooms::SessionRooms;
 use super::slots::Slots;
 use super::turn::{Envelope, Turn};
 use crate::channels::AttachmentId;
@@ -37,6 +38,7 @@ pub struct Session {
     pub(super) delivery: Delivery,
     pub(super) liveness: Liveness,
     pub(super) rate: RateCap,
+    pub(super) rooms: SessionRooms,
     pub(super) encoder: Encoder,
     pub(super) via: Via,
     pub(super) form: WireForm,
@@ -83,6 +85,7 @@ impl Session {
             delivery: Delivery::default(),
             liveness: Liveness::new(at, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
+            rooms: SessionRooms::new(config.room_sender_messages),
             encoder: Encoder::new(form),
             via,
             form,
@@ -118,7 +121,7 @@ impl Session {
 
     /// Number of subscriptions.
     pub fn subscriptions(&self) -> usize {
-        self.slots.count()
+        self.slots.count() + self.rooms.count()
     }
 
     /// What is attached at this moment, to be detached when the connection ends.

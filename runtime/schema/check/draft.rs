@@ -23,6 +23,8 @@ pub(super) struct EntityDraft {
     pub(super) rules: Vec<RuleSite>,
     /// The tables `[[on]]`, until every entity is known.
     pub(super) on: Vec<OnDraft>,
+    /// The place of `lease`.
+    pub(super) lease: Option<Span>,
     /// The places of `was`, of the entity and of its fields.
     pub(super) was: Option<Span>,
     /// Every field of the file and the place of its name.
@@ -55,6 +57,7 @@ impl EntityDraft {
             lookups: Vec::new(),
             rules: Vec::new(),
             on: Vec::new(),
+            lease: None,
             was: None,
             names: Vec::new(),
             loose_rules: Vec::new(),

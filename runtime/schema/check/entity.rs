@@ -17,13 +17,13 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity",
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity", "lease",
     "expires", "was", EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
-pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "list", "create", "update", "delete"];
+pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "list", "create", "update", "delete", "lease"];
 
 /// Most fields of one entity, the built-in ones of `User` included.
 pub const MOST_FIELDS: usize = 200;
@@ -60,6 +60,10 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if root.get("activity").is_some() {
         draft.entity.activity = reader.flag(root, "activity");
+    }
+    if let Some(entry) = root.get("lease") {
+        draft.entity.lease_required = lease(entry, reader);
+        draft.lease = Some(entry.value.span.clone());
     }
     if let Some(entry) = root.get("was") {
         draft.entity.was = was(entry, &draft, reader);
@@ -378,6 +382,19 @@ fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) 
         draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });
         *draft.entity.access.source_mut(operation) = Some(rule);
     }
+}
+
+/// Whether a client must hold the lease of a record that it changes. There is one word for it.
+fn lease(entry: &Entry, reader: &mut TableReader<'_>) -> bool {
+    let Some(text) = reader.text(entry, "lease = \"required\"") else { return false };
+    let is_required = text == "required";
+    if !is_required {
+        let message = format!("{} does not say when a lease is needed", quoted(text));
+        let problem = Diagnostic::new(DiagnosticCode::Lease, entry.value.span.clone(), message);
+        let help = "write lease = \"required\", or remove the line: a lease is then possible and not needed";
+        reader.add(problem.label("not known here").help(help));
+    }
+    is_required
 }
 
 /// `90d` or `12h`, at least an hour, at most a hundred years; or `forever`.

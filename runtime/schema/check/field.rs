@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::draft::{LookupSite, LooseRule, RefSite, SequenceSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
-use super::{default, kind, names, sequence};
+use super::{default, kind, names, normalize, sequence};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
@@ -50,11 +50,15 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     let sequence = sequence.and_then(|sequence| sequence::check(entry, sequence, table, reader));
     let kind = if sequence.is_some() { sequence::KIND } else { kind };
     let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
+    let is_text = matches!(kind, FieldKind::Text { .. });
+    let steps = table.get("normalize").filter(|_| is_text);
+    let steps = steps.map_or_else(Vec::new, |entry| normalize::check(entry, reader));
     let field = Field {
         required,
         unique,
-        ignore_case: ignore_case && unique && matches!(kind, FieldKind::Text { .. }),
+        ignore_case: ignore_case && unique && is_text,
         find: find && unique,
+        normalize: steps,
         // A lookup and a number are set by the server alone.
         readonly: readonly || lookup.is_some() || sequence.is_some(),
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
@@ -68,6 +72,7 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     find_one(&field, table, find, reader);
     without_case(&field, table, ignore_case, reader);
     unique_default(&field, table, reader);
+    normalize::default(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
     // On another type the key has been reported.
@@ -195,6 +200,7 @@ pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] = &[
     "required",
     "unique",
     "ignore_case",
+    "normalize",
     "find",
     "readonly",
     "default",

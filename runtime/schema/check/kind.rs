@@ -23,6 +23,7 @@ pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
     ("ignore_case", &["text"]),
+    ("normalize", &["text"]),
     ("search", &["text"]),
     ("sequence", &["int"]),
     ("values", &["enum"]),

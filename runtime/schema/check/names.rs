@@ -11,7 +11,7 @@ pub(in crate::schema) const LONGEST: usize = 64;
 
 /// First segments of `/api/…` that are not entities.
 pub(in crate::schema) const API_WORDS: &[&str] =
-    &["activity", "batch", "changes", "schema", "openapi.json", "types.d.ts", "admin", "auth", "realtime"];
+    &["activity", "batch", "changes", "realtime", "schema", "openapi.json", "types.d.ts", "admin", "auth"];
 
 /// What every record has beside its fields.
 pub(in crate::schema) const RECORD_FIELDS: &[&str] = &["id", "version", "created_at", "updated_at"];

@@ -157,7 +157,7 @@ fn goes_together(act: Operation, table: &TableNode, span: &Span, reader: &mut Ta
     let wrong: &[&str] = match act {
         Operation::Create => &["where"],
         Operation::Update => &["exists"],
-        Operation::Delete | Operation::Read | Operation::List => &["exists", "set"],
+        Operation::Delete | Operation::Read | Operation::List | Operation::Lease => &["exists", "set"],
     };
     for entry in wrong.iter().filter_map(|key| table.get(key)) {
         let message = format!("{} does not go with {}", quoted(&entry.key), quoted(act.word()));
@@ -224,7 +224,7 @@ impl<'a> Resolver<'a, '_> {
                 Some(TriggerAct::Create { entity: target.name.clone(), set, exists: on.exists })
             }
             Operation::Update => self.find(on, target).map(|of| TriggerAct::Update { of, set }),
-            Operation::Delete | Operation::Read | Operation::List => {
+            Operation::Delete | Operation::Read | Operation::List | Operation::Lease => {
                 self.find(on, target).map(|of| TriggerAct::Delete { of })
             }
         }?;

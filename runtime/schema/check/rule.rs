@@ -58,6 +58,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
             rule.meaning = meaning;
             tell(draft.file, &rule.source, &site.span, problems, report);
         }
+        lease_without_a_rule(draft, report);
         for LooseRule { rule, span } in &draft.loose_rules {
             let own = &entities[at];
             let scope = RuleScope {
@@ -72,6 +73,20 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
             };
             tell(draft.file, &rule.source, span, meaning(&rule.source, scope).1, report);
         }
+    }
+}
+
+/// Where a lease is required and its rule is that of `update`, which asks what would change: no one could ever hold one.
+fn lease_without_a_rule(draft: &EntityDraft, report: &mut DiagnosticSink) {
+    let access = &draft.entity.access;
+    let asks = access.update.as_ref().is_some_and(|rule| rule.meaning.asks_of_change());
+    if let Some(span) = draft.lease.clone().filter(|_| asks && access.lease.is_none()) {
+        let message = "the update rule asks what changes, so it cannot say who may hold a lease";
+        let problem = Diagnostic::new(DiagnosticCode::Lease, span, message).label("needs a rule of its own");
+        report.add(
+            draft.file,
+            problem.help("add a rule without `change` to [access]: lease = \"user.id == owner\""),
+        );
     }
 }
 

@@ -290,6 +290,7 @@ mod tests {
             actor: None,
             asker: crate::rules::Asker::System,
             idempotency: None,
+            leases: Vec::new(),
             generation: Generation(1),
             at: Timestamp(0),
         };

@@ -98,6 +98,8 @@ fn word(status: OpStatus) -> Cow<'static, str> {
         OpStatus::Updated => "updated".into(),
         OpStatus::Unchanged => "unchanged".into(),
         OpStatus::Deleted => "deleted".into(),
+        // It is never repeated: a unit of a lease has no mutation id.
+        OpStatus::Lease(_) => "unchanged".into(),
         OpStatus::Many(Tally { changed, refused, more }) => {
             let end = if more { "more" } else { "all" };
             format!("many {changed} {refused} {end}").into()

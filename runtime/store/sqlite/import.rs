@@ -90,7 +90,7 @@ fn said(op: &Op, field: FieldIndex) -> Option<(&RecordId, &Value)> {
     match op {
         Op::Create { id, values, .. } => Some((id, values.get(field.0)?)),
         Op::Update { id, set, .. } => set.iter().find(|(at, _)| *at == field).map(|(_, value)| (id, value)),
-        Op::Delete { .. } | Op::Many(_) => None,
+        Op::Delete { .. } | Op::Many(_) | Op::Lease(_) => None,
     }
 }
 
@@ -99,7 +99,7 @@ fn forget(op: &mut Op, field: FieldIndex) {
     let value = match op {
         Op::Create { values, .. } => values.get_mut(field.0),
         Op::Update { set, .. } => set.iter_mut().find(|(at, _)| *at == field).map(|(_, value)| value),
-        Op::Delete { .. } | Op::Many(_) => None,
+        Op::Delete { .. } | Op::Many(_) | Op::Lease(_) => None,
     };
     value.into_iter().for_each(|value| *value = Value::Null);
 }
@@ -235,6 +235,7 @@ impl SqliteImport {
             actor: None,
             asker: crate::rules::Asker::System,
             idempotency: Some(key),
+            leases: Vec::new(),
             generation: self.generation,
             at: self.at,
         };

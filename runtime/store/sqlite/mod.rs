@@ -18,6 +18,7 @@ mod identifier;
 mod import;
 mod inspect;
 mod kept;
+mod leases;
 mod listing;
 mod location;
 mod log;
@@ -73,8 +74,8 @@ use crate::schema::{EntityName, Schema};
 use crate::store::migration::{Allow, StepKind};
 use crate::store::{
     ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage,
-    LiveStore, LogLimit, LogPage, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture, Scope,
-    Store, StoreError, Stored, Survey, Unit, Who,
+    LiveStore, LogLimit, LogPage, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture,
+    RecordLease, Scope, Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -323,6 +324,10 @@ impl Store for SqliteStore {
     fn survey<'a>(&'a self, scope: Option<&'a Scope>, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
         let (scope, since) = (scope.cloned(), since.clone());
         self.lasting(move |reader, conn| reader.survey(conn, scope.as_ref(), &since)).boxed()
+    }
+
+    fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>> {
+        self.lasting(move |reader, conn| reader.leases(conn)).boxed()
     }
 
     fn head(&self) -> ReadFuture<'_, At<()>> {

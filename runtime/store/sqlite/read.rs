@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, Row, params};
 
 use super::damage::is_damage;
+use super::leases;
 use super::rows::{read_record, signed, unsigned};
 use super::source::{SqliteSource, ready};
 use super::tables::{Catalog, Table};
@@ -25,7 +26,7 @@ use crate::store::relations::Relation;
 use crate::store::source::Source;
 use crate::store::{
     ActivityPage, ActivityQuery, At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past,
-    Query, Scope, StoreError, Stored, Survey, Who,
+    Query, RecordLease, Scope, StoreError, Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.
@@ -240,6 +241,17 @@ impl Reader {
                 (schema_changed(conn, since.seq)?, backlog(conn, scope, since.seq)?);
             Ok(Survey { known: true, schema_changed, backlog, rows })
         })
+    }
+
+    /// Every lease, with the position at which it is the state.
+    pub(super) fn leases(&self, conn: &mut Connection) -> Result<At<Vec<RecordLease>>, StoreError> {
+        let transaction = conn.transaction()?;
+        let head = {
+            let _shape = self.shape.read();
+            self.read_head(&transaction)?
+        };
+        let leases = leases::all(&transaction)?;
+        Ok(head.map(|()| leases))
     }
 
     pub(super) fn head(&self, conn: &mut Connection) -> Result<At<()>, StoreError> {

@@ -9,13 +9,13 @@ use rusqlite::{Connection, ErrorCode};
 use super::rows::{bind_record, bind_values, signed};
 use super::source::{Answer, SqliteSource};
 use super::tables::{Catalog, Table};
-use super::{idempotency, log, rights, search, sequences};
+use super::{idempotency, leases, log, rights, search, sequences};
 use crate::config::StoreConfig;
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Record};
 use crate::store::relations::Relation;
 use crate::store::unit::{Answered, AnsweredOp, Counter, Inserted, Prefetch, Transaction};
-use crate::store::{Change, Idempotency};
+use crate::store::{Change, Idempotency, Lease};
 
 /// A connection within a transaction that writes.
 pub(super) type SqliteTransaction<'a> = SqliteSource<'a, WriteMode<'a>>;
@@ -75,6 +75,20 @@ impl Transaction for SqliteTransaction<'_> {
     fn gave_number(&mut self, of: &Relation, counter: &Counter, last: i64) -> Answer<()> {
         self.mode.wrote = true;
         at_once(sequences::set(self.conn, self.table(of), counter, last))
+    }
+
+    fn lease(&self, of: &Relation, id: &RecordId) -> Answer<Option<Lease>> {
+        at_once(leases::find(self.conn, &of.entity.name, id))
+    }
+
+    fn set_lease(&mut self, of: &Relation, id: &RecordId, lease: Option<&Lease>) -> Answer<()> {
+        self.mode.wrote = true;
+        at_once(leases::set(self.conn, &of.entity.name, id, lease))
+    }
+
+    fn next_fence(&mut self) -> Answer<u64> {
+        self.mode.wrote = true;
+        at_once(leases::next_fence(self.conn))
     }
 
     fn append(&mut self, changes: &[Change]) -> Answer<()> {

@@ -16,8 +16,9 @@ use crate::ids::Timestamp;
 use crate::store::OpenError;
 use crate::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultError, VaultFuture, VaultKind};
 
-/// A vault of another number was written by a newer program.
-const FORMAT: i64 = 1;
+/// A vault of a larger number was written by a newer program. Since 2 there are tokens, and sessions with a role and claims: an older
+/// program would give such a session another role.
+const FORMAT: i64 = 2;
 
 const CREATE: &str = r#"
 CREATE TABLE IF NOT EXISTS "entries" (
@@ -86,6 +87,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let format: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if format == 0 {
         conn.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE} PRAGMA user_version = {FORMAT}; COMMIT"))?;
+    } else if format < FORMAT {
+        conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     }
     Ok(conn)
 }

@@ -13,6 +13,7 @@ mod facts;
 mod fault;
 mod idempotency;
 mod keys;
+mod leases;
 mod lookups;
 mod many;
 mod permission;

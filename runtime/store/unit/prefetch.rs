@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::rules::Asker;
 use crate::schema::{EntityName, FieldIndex, Value};
+use crate::store::LeaseAct;
 use crate::store::principal::USER;
 use crate::store::relations::{Relation, Relations};
 use crate::store::{ManyEdit, Op, Unit};
@@ -55,6 +56,15 @@ impl Prefetch {
                 id
             }
             Op::Delete { id, .. } => id,
+            Op::Lease(lease) => {
+                if let LeaseAct::Pass { to, .. } = &lease.act
+                    && let Some(id) = &to.id
+                {
+                    self.records.insert(NamedRecord { entity: USER.into(), id: id.clone() });
+                    self.persons.insert(id.clone());
+                }
+                &lease.id
+            }
             Op::Many(many) => {
                 for id in &many.ids {
                     let entity = relation.entity.name.clone();

@@ -8,7 +8,7 @@ use crate::ids::{RecordId, Seq};
 use crate::schema::{EntityName, FieldIndex, Record};
 use crate::store::relations::Relation;
 use crate::store::source::Source;
-use crate::store::{Change, Idempotency, OpStatus};
+use crate::store::{Change, Idempotency, Lease, OpStatus};
 
 /// The writing transaction of one group of units. What a unit wrote, `Source` answers from the next call on, to this unit and
 /// to those after it. How a refused unit is taken back is the backend's own.
@@ -61,6 +61,24 @@ pub trait Transaction: Source {
         counter: &Counter,
         last: i64,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The lease of a record, expired or not.
+    fn lease(
+        &self,
+        of: &Relation,
+        id: &RecordId,
+    ) -> impl Future<Output = Result<Option<Lease>, Self::Error>> + Send;
+
+    /// Sets the lease of a record, or removes it.
+    fn set_lease(
+        &mut self,
+        of: &Relation,
+        id: &RecordId,
+        lease: Option<&Lease>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// A number for a lease, higher than every one before.
+    fn next_fence(&mut self) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
     /// Appends the entries of a unit to the log, and notes for each person in `Change::rights` the seq of the change.
     fn append(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), Self::Error>> + Send;

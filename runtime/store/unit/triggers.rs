@@ -267,8 +267,8 @@ fn values<E>(
 ) -> Result<Vec<(FieldIndex, Value)>, Fault<E>> {
     let mut all = Vec::with_capacity(set.len());
     for SetField { field, value: source } in set {
-        let value = value(source, happened);
         let target = relation.entity.at(*field);
+        let value = target.normalized(value(source, happened));
         if (value.is_null() && target.required) || !limits::are_kept(target, &value) {
             return refuse(unfit(op));
         }

@@ -14,7 +14,7 @@ use super::unit_log::{UnitLog, UnitMark};
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Value};
 use crate::store::relations::{LookupReach, Relations};
-use crate::store::{Change, CommitError, Op, OpResult, OpStatus, Unit};
+use crate::store::{Change, CommitError, LeaseProof, Op, OpResult, OpStatus, Unit};
 
 /// A unit that was applied: its answer, without the epoch, and its log entries.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub async fn apply<T: Transaction>(
         return refuse(CommitError::StaleGeneration);
     }
     let judged = match unit.ops[..] {
-        [] | [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. }] => Judged::Each,
+        [] | [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. } | Op::Lease(_)] => Judged::Each,
         _ => Judged::Together,
     };
     let ops = std::mem::take(&mut unit.ops);
@@ -69,7 +69,7 @@ pub async fn apply<T: Transaction>(
 /// follows, is judged before its first write.
 pub fn may_fail_after_writing(relations: &Relations, ops: &[Op]) -> bool {
     match ops {
-        [] => false,
+        [] | [Op::Lease(_)] => false,
         [Op::Create { entity, .. }] => causes(relations, entity),
         [Op::Update { entity, set, .. }] => relations.get(entity).is_some_and(|relation| {
             let reach = |field: FieldIndex| relation.reach.get(field.0);
@@ -96,6 +96,8 @@ pub struct Work<'a, T> {
     pub(super) log: UnitLog,
     pub(super) judged: Judged,
     pub(super) end_checks: EndChecks<'a>,
+    /// Under which leases its operations write.
+    pub(super) leases: Vec<LeaseProof>,
     pub(super) newest_id: Option<Timestamp>,
     /// Whether what is written causes what the schema says. Not in an import, which brings back what was caused before.
     pub(super) reacts: bool,
@@ -133,6 +135,7 @@ impl<'a, T: Transaction> Work<'a, T> {
             log: UnitLog::new(context, unit, start),
             judged,
             end_checks: EndChecks::default(),
+            leases: unit.leases.clone(),
             newest_id: None,
             reacts: false,
             caused: Caused::default(),
@@ -193,7 +196,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         let mut results = Vec::with_capacity(done.len());
         for AnsweredOp { entity, id, status } in done {
             let mut record = None;
-            if !matches!(status, OpStatus::Many(_))
+            if !matches!(status, OpStatus::Many(_) | OpStatus::Lease(_))
                 && let Some(relation) = self.context.relations.get(&entity)
                 && let Some(stored) = self.transaction.record(relation, id.as_str()).await?
             {
@@ -220,11 +223,19 @@ impl<'a, T: Transaction> Work<'a, T> {
                 self.create(at, relation, NewRecord { id, values, fresh_id }).await?
             }
             Op::Update { id, set, omitted, if_version, .. } => {
+                self.require_lease(at, relation, &id).await?;
                 self.update(at, relation, id, Edit { set, omitted, if_version }).await?
             }
-            Op::Delete { id, if_version, .. } => self.delete(at, relation, id, if_version).await?,
+            Op::Delete { id, if_version, .. } => {
+                self.require_lease(at, relation, &id).await?;
+                self.delete(at, relation, id, if_version).await?
+            }
             // Each of its records has been followed by what it causes.
+            Op::Many(_) if relation.entity.lease_required && self.permission.person().is_some() => {
+                return refuse(CommitError::LeaseRequired { op: at });
+            }
             Op::Many(many) => return self.many(relation, *many).await,
+            Op::Lease(lease) => return self.lease(at, relation, *lease).await,
         };
         if !self.caused.entries.is_empty() {
             self.react(at).await?;

@@ -10,6 +10,7 @@ mod delete;
 mod differ;
 mod history;
 mod images;
+mod leases;
 mod list;
 mod log;
 mod lookups;
@@ -75,6 +76,9 @@ struct State {
     past: Vec<Entry>,
     /// The last number that a field of an entity was given, by the value that it counts by.
     numbers: BTreeMap<(EntityName, usize, Option<String>), i64>,
+    leases: BTreeMap<Key, leases::ModelLease>,
+    /// The last number that a lease was given.
+    fence: u64,
     /// Oldest first.
     answers: Vec<Answer>,
     /// By person and entity: the last change of the person's rights.

@@ -147,7 +147,7 @@ pub(super) fn asker(schema: &Schema, records: &Records, person: &Person) -> Aske
     let mut asker = Asker {
         id: text(&person.id),
         role: text(&person.role),
-        claims: person.claims.clone(),
+        claims: (*person.claims).clone(),
         ..Asker::default()
     };
     let Some(id) = &asker.id else { return asker };

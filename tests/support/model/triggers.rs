@@ -7,7 +7,7 @@ use tidewire::ids::RecordId;
 use tidewire::rules::Asker as Whose;
 use tidewire::schema::{
     Column, Entity, EntityName, FieldDefault, FieldIndex, FieldKind, OnExisting, Operation, Record,
-    ReferencePath, SetField, SetValue, Term, Trigger, TriggerAct, Value,
+    ReferencePath, SetField, SetValue, Term, TextStep, Trigger, TriggerAct, Value,
 };
 use tidewire::store::{ChangeOp, CommitError};
 
@@ -106,7 +106,7 @@ impl Draft<'_> {
             TriggerAct::Create { set, exists, .. } => {
                 let values: Vec<Value> = (0..entity.fields.len())
                     .map(|at| match set.iter().find(|set| set.field.0 == at) {
-                        Some(set) => of(self, &set.value),
+                        Some(set) => stored(&entity, at, of(self, &set.value)),
                         None => self.default(&entity, at),
                     })
                     .collect();
@@ -124,8 +124,10 @@ impl Draft<'_> {
                 self.create(op, &entity, &id, &values)?;
             }
             TriggerAct::Update { of: target, set } => {
-                let values: Vec<(FieldIndex, Value)> =
-                    set.iter().map(|SetField { field, value }| (*field, of(self, value))).collect();
+                let values: Vec<(FieldIndex, Value)> = set
+                    .iter()
+                    .map(|SetField { field, value }| (*field, stored(&entity, field.0, of(self, value))))
+                    .collect();
                 self.check(op, &entity, values.iter().map(|(field, value)| (field.0, value)))?;
                 for id in self.found(&entity, target.column, &of(self, &target.value)) {
                     self.update(op, &entity, (&id, None), &values, &[])?;
@@ -230,4 +232,22 @@ fn new_id() -> RecordId {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);
     RecordId::from_uuid(uuid::Uuid::from_u128((0xfeed << 64) | u128::from(number)))
+}
+
+/// A value as its field holds it. The texts of the stories are composed, and have no letter with two small forms.
+fn stored(entity: &Entity, at: usize, value: Value) -> Value {
+    let takes = |step| entity.fields[at].normalize.contains(&step);
+    let Value::Text(mut text) = value else { return value };
+    if takes(TextStep::Trim) {
+        let letters: Vec<char> = text.chars().collect();
+        let inner = |letter: &char| !letter.is_whitespace();
+        text = match (letters.iter().position(inner), letters.iter().rposition(inner)) {
+            (Some(first), Some(last)) => letters[first..=last].iter().collect(),
+            _ => String::new(),
+        };
+    }
+    if takes(TextStep::Lower) {
+        text = text.chars().flat_map(char::to_lowercase).collect();
+    }
+    Value::Text(text)
 }

@@ -88,7 +88,7 @@ impl<'a> Draft<'a> {
         let result = |(name, id, status): (EntityName, RecordId, OpStatus)| {
             let entity = self.store.schema.entity(&name).unwrap();
             let record = self.state.records.get(&(name, id.clone()));
-            let record = record.filter(|_| !matches!(status, OpStatus::Many(_)));
+            let record = record.filter(|_| !matches!(status, OpStatus::Many(_) | OpStatus::Lease(_)));
             let record = record.and_then(|record| judge.shown(entity, record));
             OpResult { id, status, record }
         };
@@ -100,9 +100,11 @@ impl<'a> Draft<'a> {
         match op {
             Op::Create { id, values, .. } => self.create(at, &entity, id, values),
             Op::Update { id, set, omitted, if_version, .. } => {
+                self.require_lease(at, &entity, id)?;
                 self.update(at, &entity, (id, *if_version), set, omitted)
             }
             Op::Delete { id, if_version, .. } => {
+                self.require_lease(at, &entity, id)?;
                 let judge = self.judge();
                 let record = self.current(at, &entity, id, *if_version, &judge)?;
                 let everything = Everything { records: &self.state.records, now: self.unit.at };
@@ -110,13 +112,20 @@ impl<'a> Draft<'a> {
                 self.delete(at, &entity, id)?;
                 Ok(OpResult { id: id.clone(), status: OpStatus::Deleted, record: None })
             }
+            Op::Many(_) if entity.lease_required && self.person().is_some() => {
+                Err(CommitError::LeaseRequired { op: at })
+            }
             Op::Many(many) => self.many(&entity, many),
+            Op::Lease(lease) => self.lease(at, &entity, lease),
         }
     }
 
     /// Whether the unit is judged at its end.
     pub(super) fn is_together(&self) -> bool {
-        !matches!(self.unit.ops[..], [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. }])
+        !matches!(
+            self.unit.ops[..],
+            [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. } | Op::Lease(_)]
+        )
     }
 
     /// How many operations there are to blame: of a change of many, each of its records is one.
@@ -240,6 +249,10 @@ impl<'a> Draft<'a> {
 }
 
 impl Judge {
+    pub(super) fn of(asker: Asker) -> Judge {
+        Judge(Some(asker))
+    }
+
     /// Whether the writer may read the record.
     pub(super) fn sees(&self, op: usize, entity: &Entity, record: &Record) -> Result<bool, CommitError> {
         let Some(asker) = &self.0 else { return Ok(true) };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{MutationId, RecordId, Seq, Timestamp};
 use tidewire::schema::{EntityName, Record};
-use tidewire::store::Change;
 use tidewire::store::unit::{Answered, Counter};
+use tidewire::store::{Change, Lease};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
@@ -47,6 +47,8 @@ pub(super) struct Base {
     /// The version at which a record was deleted.
     pub(super) deleted: BTreeMap<Key, u64>,
     pub(super) numbers: BTreeMap<CounterOf, i64>,
+    pub(super) leases: BTreeMap<Key, Lease>,
+    pub(super) fence: u64,
     pub(super) log: Vec<Arc<Change>>,
     pub(super) rights: BTreeMap<RightsOf, Seq>,
     pub(super) answers: BTreeMap<Mutation, Answered>,
@@ -68,6 +70,10 @@ pub(super) struct Overlay {
     pub(super) records: BTreeMap<Key, Option<Record>>,
     pub(super) deleted: BTreeMap<Key, u64>,
     pub(super) numbers: BTreeMap<CounterOf, i64>,
+    /// `None`: ended.
+    pub(super) leases: BTreeMap<Key, Option<Lease>>,
+    /// Numbers of leases that were given.
+    pub(super) fences: u64,
     pub(super) log: Vec<Change>,
     pub(super) rights: BTreeMap<RightsOf, Seq>,
     /// In the order in which they were given.
@@ -89,6 +95,13 @@ impl Base {
         }
         self.deleted.extend(overlay.deleted);
         self.numbers.extend(overlay.numbers);
+        for (key, lease) in overlay.leases {
+            match lease {
+                Some(lease) => self.leases.insert(key, lease),
+                None => self.leases.remove(&key),
+            };
+        }
+        self.fence += overlay.fences;
         self.log.extend(overlay.log.into_iter().map(Arc::new));
         self.rights.extend(overlay.rights);
         for (mutation, answer) in overlay.answers {

@@ -10,7 +10,7 @@ use tidewire::schema::{FieldIndex, KeyFields, Record, Value};
 use tidewire::store::relations::Relation;
 use tidewire::store::source::Source;
 use tidewire::store::unit::{Answered, AnsweredOp, Counter, Inserted, Prefetch, Transaction};
-use tidewire::store::{Change, Idempotency};
+use tidewire::store::{Change, Idempotency, Lease};
 
 use super::base::{Base, CounterOf, Key, Mutation, Overlay, RightsOf};
 
@@ -207,6 +207,30 @@ impl Transaction for OverlayTransaction<'_> {
         let key = CounterOf { entity: of.entity.name.clone(), counter: counter.clone() };
         self.overlay.numbers.insert(key, last);
         later(()).await
+    }
+
+    async fn lease(&self, of: &Relation, id: &RecordId) -> Result<Option<Lease>, Infallible> {
+        let key = key(of, id.as_str());
+        let held = match self.overlay.leases.get(&key) {
+            Some(written) => written.clone(),
+            None => self.base.leases.get(&key).cloned(),
+        };
+        later(held).await
+    }
+
+    async fn set_lease(
+        &mut self,
+        of: &Relation,
+        id: &RecordId,
+        lease: Option<&Lease>,
+    ) -> Result<(), Infallible> {
+        self.overlay.leases.insert(key(of, id.as_str()), lease.cloned());
+        later(()).await
+    }
+
+    async fn next_fence(&mut self) -> Result<u64, Infallible> {
+        self.overlay.fences += 1;
+        later(self.base.fence + self.overlay.fences).await
     }
 
     async fn append(&mut self, changes: &[Change]) -> Result<(), Infallible> {

@@ -16,12 +16,12 @@ use crate::store::sqlite::damage::damaged;
 use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::kept::Kept;
 use crate::store::sqlite::rows::{signed, unsigned};
-use crate::store::sqlite::{clock, log, lookups, rights, sequences};
+use crate::store::sqlite::{clock, leases, log, lookups, rights, sequences};
 use crate::store::{Change, ChangeOp, OpenError};
 
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
 /// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
-/// indexes, which its programs would miss now; 4 knew no counters, which every writer must raise.
+/// indexes, which its programs would miss now; 4 knew no counters, which every writer must raise; 5 knew no leases, which every write must ask for.
 pub(in crate::store::sqlite) const FORMAT: u32 = 6;
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
@@ -53,7 +53,8 @@ pub(super) fn create_later(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(CREATE_LATER)?;
     clock::create_columns(conn)?;
     conn.execute_batch(rights::CREATE)?;
-    conn.execute_batch(sequences::CREATE)
+    conn.execute_batch(sequences::CREATE)?;
+    conn.execute_batch(leases::CREATE)
 }
 
 /// The program that wrote to the database last, as far as that was noted.

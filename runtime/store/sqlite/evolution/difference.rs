@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stored_schema::{StoredEntity, StoredField, StoredSchema, WHOLE};
-use crate::schema::{Entity, FieldIndex, FieldKind, History, KeyFields, Schema, Sequence};
+use crate::schema::{Entity, Field, FieldIndex, FieldKind, History, KeyFields, Schema, Sequence};
 
 /// One change of the database's shape. Tables and columns bear the names that they have now, before anything moves.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &N
     match former_field(was, now) {
         None => TogetherField { at: site(&now.name), becomes: Becomes::Added },
         Some(was) => {
-            let rewritten = needs_retype(was, &now.kind, names) || (now.required && !was.required);
+            let rewritten = needs_retype(was, now, names) || (now.required && !was.required);
             let becomes = if rewritten { Becomes::Rewritten } else { Becomes::Stays };
             TogetherField { at: site(&was.name), becomes }
         }
@@ -275,7 +275,7 @@ fn of_field(at: &Site, was: &StoredField, names: &Names<'_>, moves: &mut Vec<Mov
     if was.name != *field.name {
         moves.push(Move::RenameField { at: at.clone() });
     }
-    if needs_retype(was, &field.kind, names) {
+    if needs_retype(was, field, names) {
         moves.push(Move::Retype { at: at.clone(), was: Box::new(was.clone()) });
     }
     if field.lookup.is_some() && was.from.is_none() {
@@ -299,10 +299,16 @@ fn keeps_less(was: Option<&str>, is: Option<History>) -> bool {
     }
 }
 
+/// Whether texts are stored by a step that was not taken before.
+pub(super) fn gains_steps(was: &StoredField, field: &Field) -> bool {
+    field.normalize.iter().any(|step| !was.normalize.iter().any(|known| known == step.word()))
+}
+
 /// Whether values that were right for the old field may be wrong for the new one. Bounds and patterns are not compared:
 /// they hold for what is written from now on.
-fn needs_retype(was: &StoredField, kind: &FieldKind, names: &Names<'_>) -> bool {
-    if was.kind != kind.word() {
+fn needs_retype(was: &StoredField, field: &Field, names: &Names<'_>) -> bool {
+    let kind = &field.kind;
+    if was.kind != kind.word() || gains_steps(was, field) {
         return true;
     }
     if let (Some((was, _)), FieldKind::Ref { entity, .. }) = (&was.refers, kind) {

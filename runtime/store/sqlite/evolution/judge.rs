@@ -5,14 +5,14 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::difference::{Becomes, Move, Site, TogetherField};
+use super::difference::{Becomes, Move, Site, TogetherField, gains_steps};
 use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
 use crate::schema::limits::LARGEST_INT;
-use crate::schema::{Entity, FieldDefault, FieldKind, History, KeyFields, Sequence, Value};
+use crate::schema::{Entity, Field, FieldDefault, FieldKind, History, KeyFields, Sequence, Value};
 use crate::store::migration::{AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
 use crate::store::sql::Dialect;
 use crate::store::sqlite::clock::cutoff;
@@ -176,7 +176,9 @@ impl Premises<'_> {
         let copied = field.lookup.is_some();
         let clear = copied || self.allow.clear.contains(&subject);
         let same_type = was.kind == field.kind.word();
-        let asked = same_type || is_widening(&was.kind, &field.kind) || found.values == 0;
+        // Steps that change no value are no loss.
+        let steps = gains_steps(was, field) && found.lossy > 0;
+        let asked = found.values == 0 || (!steps && (same_type || is_widening(&was.kind, &field.kind)));
         let cleared = self.fill(at);
         let need = if found.failed > 0 && !clear {
             Some(does_not_convert(&subject, &found, &cleared))
@@ -187,7 +189,10 @@ impl Premises<'_> {
             Some(duplicates(vec![value.clone()]))
         } else if found.failed == 0 && !asked && !clear && !self.allow.retype.contains(&subject) {
             Some(Need {
-                why: format!("{} would be converted", counted(found.values, "value")),
+                why: match same_type {
+                    true => format!("{} would be stored otherwise", counted(found.lossy, "value")),
+                    false => format!("{} would be converted", counted(found.values, "value")),
+                },
                 examples: found.examples.clone(),
                 remedy: Remedy::Flag(format!("--allow-retype {subject}")),
             })
@@ -195,7 +200,7 @@ impl Premises<'_> {
             None
         };
         let loses = if copied { 0 } else { found.lossy + found.failed };
-        Ok(MigrationStep { subject, kind: StepKind::Retype, what: retyped(was, &field.kind), loses, need })
+        Ok(MigrationStep { subject, kind: StepKind::Retype, what: retyped(was, field), loses, need })
     }
 
     fn require(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
@@ -474,8 +479,13 @@ fn concerns(flag: &AllowFlag<'_>, steps: &[MigrationStep]) -> bool {
     steps.iter().any(|step| step.subject == flag.subject && flag.kinds.contains(&step.kind))
 }
 
-fn retyped(was: &StoredField, kind: &FieldKind) -> String {
+fn retyped(was: &StoredField, field: &Field) -> String {
+    let kind = &field.kind;
     match (kind, &was.refers) {
+        (FieldKind::Text { .. }, _) if was.kind == "text" => {
+            let steps: Vec<&str> = field.normalize.iter().map(|step| step.word()).collect();
+            format!("normalize its values: {}", steps.join(", "))
+        }
         (FieldKind::Enum { values }, _) if was.kind == "enum" => {
             let gone: Vec<&str> = was
                 .values

@@ -71,6 +71,9 @@ pub(super) struct StoredField {
     pub(super) bounds: [Option<String>; 3],
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) ignore_case: bool,
+    /// The steps by which a text is stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) normalize: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) find: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -160,6 +163,7 @@ impl StoredField {
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
             ignore_case: field.ignore_case,
+            normalize: field.normalize.iter().map(|step| step.word().to_owned()).collect(),
             find: field.find,
             search: field.search,
             from: schema.lookup_path(entity, field),

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
-use super::difference::Site;
+use super::difference::{Site, gains_steps};
 use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use crate::ids::shown;
@@ -62,7 +62,8 @@ impl<'a> Converter<'a> {
                 found.duplicate = Some(format!("two records would have `{}`", shown(&text_of(value))));
             }
         };
-        let widening = is_widening(&self.was.kind, &self.at.field().kind);
+        let widening =
+            is_widening(&self.was.kind, &self.at.field().kind) && !gains_steps(self.was, self.at.field());
         each_value(self.premises.conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
             found.values += 1;
             let Some(new) = self.convert(&value)? else {
@@ -116,6 +117,7 @@ impl<'a> Converter<'a> {
     fn convert(&self, value: &Value) -> rusqlite::Result<Option<Value>> {
         let kind = &self.at.field().kind;
         let Some(new) = convert(value, kind, self.ids) else { return Ok(None) };
+        let new = self.at.field().normalized(new);
         if let FieldKind::Ref { entity, .. } = kind
             && !self.premises.leads_somewhere(entity, &new)?
         {

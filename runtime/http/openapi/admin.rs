@@ -1,0 +1,133 @@
+//! Operations of `/api/admin/…` and what they answer.
+
+use serde_json::{Value as Json, json};
+
+use super::answers::{self, ResponseObject};
+use super::describer::Describer;
+use super::operations::{ANY, CALLED, DescribedRoute, OperationPlan};
+use crate::protocol::Code;
+use crate::schema::record_schema::ObjectSchema;
+
+/// A route of this file.
+struct AdminRoute {
+    verb: &'static str,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    parameters: Vec<Json>,
+    answer: ResponseObject,
+    codes: &'static [Code],
+}
+
+impl Describer<'_> {
+    pub(super) fn admin(&mut self) -> Vec<DescribedRoute> {
+        const LISTED: &[Code] = &[Code::Forbidden, Code::StorageError];
+        const ENDED: &[Code] =
+            &[Code::Forbidden, Code::ForbiddenOrigin, Code::NotFound, Code::StorageError, Code::StorageFull];
+        let one = || json!({"name": "id", "in": "path", "required": true, "description": "Its id.", "schema": {"type": "string"}});
+        let listed = || {
+            let parameter = |name, about, schema: Json| json!({"name": name, "in": "query", "description": about, "schema": schema});
+            let whole = json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100});
+            vec![
+                parameter("limit", "How many at most.", whole),
+                parameter("after", "`next` of the last page.", json!({"type": "string", "format": "uuid"})),
+                parameter("user", "Only those of this user.", json!({"type": "string"})),
+            ]
+        };
+        let routes = [
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/websocket/stats",
+                id: "websocketStats",
+                summary: "Numbers about sockets and deliveries, for the role `admin`.",
+                parameters: Vec::new(),
+                answer: answers::ok(self.shared_ref("Stats"), &[]),
+                codes: &[Code::Forbidden],
+            },
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/connections",
+                id: "connections",
+                summary: "Live connections, oldest first, for the role `admin`.",
+                parameters: listed(),
+                answer: answers::ok(self.shared_ref("Connections"), &[]),
+                codes: LISTED,
+            },
+            AdminRoute {
+                verb: "delete",
+                path: "/api/admin/connections/{id}",
+                id: "endConnection",
+                summary: "End a connection with close 4403, for the role `admin`.",
+                parameters: vec![one()],
+                answer: answers::nothing(),
+                codes: ENDED,
+            },
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/sessions",
+                id: "allSessions",
+                summary: "Sessions of all users, newest first, for the role `admin`.",
+                parameters: listed(),
+                answer: answers::ok(self.shared_ref("UserSessions"), &[]),
+                codes: LISTED,
+            },
+            AdminRoute {
+                verb: "delete",
+                path: "/api/admin/sessions/{id}",
+                id: "endUserSession",
+                summary: "End a session of any user, and its connections, for the role `admin`.",
+                parameters: vec![one()],
+                answer: answers::nothing(),
+                codes: ENDED,
+            },
+        ];
+        let mut described = Vec::new();
+        for AdminRoute { verb, path, id, summary, mut parameters, answer, codes } in routes {
+            parameters.extend(self.caller_parameters().to_vec());
+            let plan = OperationPlan {
+                id: id.to_owned(),
+                summary: summary.to_owned(),
+                tag: self.shared_name("About"),
+                parameters,
+                body: None,
+                answers: vec![answer],
+                codes: &[ANY, CALLED, codes],
+            };
+            described.push((verb, path.to_owned(), self.plan(plan)));
+        }
+        described
+    }
+
+    pub(super) fn admin_bodies(&mut self) {
+        let whole = || json!({"type": "integer", "minimum": 0});
+        let text = |about: &str| json!({"description": about, "type": "string"});
+        let time = || json!({"type": "string", "format": "date-time"});
+        let perhaps = || json!({"type": ["string", "null"]});
+        let connection = ObjectSchema::new("A connection.")
+            .with("id", text("For DELETE; the same as in `connected`."))
+            .with("userId", perhaps())
+            .with("address", text("Where it comes from."))
+            .with("openedAt", time())
+            .with("subscriptions", whole())
+            .with("waitingBytes", whole())
+            .with("lagging", json!({"type": "boolean"}));
+        let session = ObjectSchema::new("A session.")
+            .with("id", text("For DELETE."))
+            .with("userId", text("Id of its user."))
+            .with("name", perhaps())
+            .with("createdAt", time())
+            .with("seenAt", time())
+            .with("expiresAt", time())
+            .with("device", text("What the client called itself."));
+        let page = |about, item: ObjectSchema| {
+            ObjectSchema::new(about)
+                .with("items", json!({"type": "array", "items": item}))
+                .with("next", json!({"type": ["string", "null"]}))
+        };
+        let stats =
+            json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()});
+        self.add_schema(self.shared_name("Stats"), stats);
+        self.add_schema(self.shared_name("Connections"), page("Connections.", connection));
+        self.add_schema(self.shared_name("UserSessions"), page("Sessions of users.", session));
+    }
+}

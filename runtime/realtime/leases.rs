@@ -1,0 +1,429 @@
+//! `Leases`: commits what connections want of leases, keeps the book of what is held, ends what is due, and tells holders and
+//! those who wait.
+//!
+//! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), deadlines in the book.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::lease_book::{HeldLease, LeaseBook};
+use crate::auth::Identity;
+use crate::channels::Outbox;
+use crate::channels::group::ConnectionKey;
+use crate::config::RealtimeConfig;
+use crate::env::Env;
+use crate::ids::Timestamp;
+use crate::outbox::OnLag;
+use crate::protocol::server_frame::{ControlFrame, LeasePayload};
+use crate::protocol::{Code, LeaseWanted, Resource, WireForm};
+use crate::repository::{LeaseRequest, Repository, RepositoryError};
+use crate::rules::Person;
+use crate::store::{LeaseAct, LeaseState};
+
+/// What could not be ended is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// See the module's text.
+pub struct Leases {
+    repository: Arc<Repository>,
+    env: Env,
+    /// For so long without renewal.
+    lasts: Duration,
+    /// Of one connection.
+    most: usize,
+    /// One commit at a time, so that the book hears of them in their order.
+    turn: tokio::sync::Mutex<()>,
+    /// Held for one look, never across an await.
+    state: Mutex<State>,
+    /// Something may be due earlier than before.
+    changed: Notify,
+}
+
+struct State {
+    book: LeaseBook,
+    /// Who is connected.
+    connections: HashMap<Arc<str>, HashMap<ConnectionKey, Connected, RandomState>, RandomState>,
+    /// Connections that were refused because another user holds a lease. Each gets one notice when it changes. Of one connection as many as it may
+    /// have leases.
+    waiting: HashMap<Resource, HashMap<ConnectionKey, Arc<Outbox>, RandomState>, RandomState>,
+}
+
+impl State {
+    fn wait(&mut self, resource: &Resource, user: &str, connection: ConnectionKey, most: usize) {
+        let waits = self.waiting.values().filter(|waiting| waiting.contains_key(&connection)).count();
+        let connected = self.connections.get(user).and_then(|connections| connections.get(&connection));
+        if let Some(connected) = connected.filter(|_| waits < most) {
+            let outbox = connected.outbox.clone();
+            self.waiting.entry(resource.clone()).or_default().insert(connection, outbox);
+        }
+    }
+
+    fn stop_waiting(&mut self, connection: ConnectionKey) {
+        self.waiting.retain(|_, waiting| {
+            waiting.remove(&connection);
+            !waiting.is_empty()
+        });
+    }
+}
+
+/// One connection of a user.
+struct Connected {
+    outbox: Arc<Outbox>,
+    person: Arc<Person>,
+}
+
+/// Why a lease was not given, or not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LeaseRefusal {
+    pub code: Code,
+    pub message: String,
+}
+
+/// What became of what a client wanted.
+pub type LeaseAnswer = Result<LeaseState, LeaseRefusal>;
+
+impl From<RepositoryError> for LeaseRefusal {
+    fn from(error: RepositoryError) -> LeaseRefusal {
+        LeaseRefusal { code: error.code(), message: error.to_string() }
+    }
+}
+
+impl Leases {
+    pub fn new(repository: Arc<Repository>, config: &RealtimeConfig, env: Env) -> Arc<Leases> {
+        Arc::new(Leases {
+            repository,
+            env,
+            lasts: config.lease_time,
+            most: config.leases,
+            turn: tokio::sync::Mutex::default(),
+            state: Mutex::new(State {
+                book: LeaseBook::new(config.lease_hold),
+                connections: HashMap::default(),
+                waiting: HashMap::default(),
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Who holds the lease of a record.
+    pub fn holder(&self, resource: &Resource) -> Option<Arc<str>> {
+        self.state.lock().book.of(resource).map(|lease| lease.holder.clone())
+    }
+
+    /// What a connection wants. `caller` is a user.
+    pub async fn ask(
+        &self,
+        caller: &Identity,
+        connection: ConnectionKey,
+        resource: &Resource,
+        wanted: &LeaseWanted,
+    ) -> LeaseAnswer {
+        let Some(user) = &caller.user else {
+            let message = "only a user holds a lease: log in".to_owned();
+            return Err(LeaseRefusal { code: Code::Unauthenticated, message });
+        };
+        let _turn = self.turn.lock().await;
+        let until = Timestamp(self.env.now().0.saturating_add(millis(self.lasts)));
+        let (mut holder, mut by, mut ended) = (user.clone(), Some(connection), None);
+        let mut person = Some(caller.person());
+        let act = match wanted {
+            LeaseWanted::Acquire => {
+                self.must_have_room(user, connection, resource)?;
+                LeaseAct::Acquire { until }
+            }
+            LeaseWanted::Renew { fence } => LeaseAct::Renew { fence: *fence, until },
+            LeaseWanted::Pass { fence, to } => {
+                let to = self.person_here(to)?;
+                if let Some(id) = &to.id {
+                    holder = id.clone();
+                }
+                (by, ended) = (None, Some(*fence));
+                LeaseAct::Pass { fence: *fence, to, until }
+            }
+            LeaseWanted::Release { fence: Some(fence) } => LeaseAct::Release { fence: *fence },
+            LeaseWanted::Release { fence: None } => {
+                if !self.repository.is_admin(caller).await? {
+                    let message =
+                        "name the `fence` of your lease: only the role `admin` ends those of others"
+                            .to_owned();
+                    return Err(LeaseRefusal { code: Code::Forbidden, message });
+                }
+                person = None;
+                LeaseAct::End { fence: None }
+            }
+        };
+        let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
+        let state = match self.repository.lease(person.as_ref(), &request).await {
+            Err(held @ RepositoryError::LeaseHeld { .. }) => {
+                self.state.lock().wait(resource, user, connection, self.most);
+                return Err(held.into());
+            }
+            answer => answer?,
+        };
+        match state {
+            LeaseState::Held { fence, until } => {
+                self.on_held(resource, &holder, LeaseTerm { fence, until }, by);
+                if ended.is_some() {
+                    let frame = |form| held_frame(form, self.env.now(), resource, fence, until);
+                    self.tell(&holder, frame);
+                }
+            }
+            LeaseState::Free => {
+                let former = self.forget(resource);
+                if let Some(former) = former.filter(|former| former.holder != *user) {
+                    self.tell_loss(&former);
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// Ends what is due, until the server stops. First takes over what the run before left: its holders have the hold time to
+    /// come back.
+    pub async fn keep(&self) {
+        self.load().await;
+        loop {
+            let due = self.state.lock().book.take_due(Instant::now());
+            for lease in due {
+                self.end(&lease).await;
+            }
+            let next = self.state.lock().book.next_due();
+            let sleeping = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleeping => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    async fn load(&self) {
+        let held = match self.repository.leases().await {
+            Ok(held) => held.value,
+            Err(error) => {
+                tracing::error!(%error, "the leases of the run before could not be read; each ends when its time is over");
+                return;
+            }
+        };
+        let (now, wall) = (Instant::now(), self.env.now());
+        let mut state = self.state.lock();
+        for row in held {
+            let left = u64::try_from(row.lease.until.0.saturating_sub(wall.0)).unwrap_or(0);
+            let resource = Resource { entity: row.entity.clone(), id: row.id.shared() };
+            let ends = now + Duration::from_millis(left).min(self.lasts);
+            let lease =
+                HeldLease { resource, holder: row.lease.holder, fence: row.lease.fence, ends, by: None };
+            state.book.hold(lease, now);
+        }
+    }
+
+    async fn end(&self, lease: &HeldLease) {
+        let _turn = self.turn.lock().await;
+        // It may have been renewed, or its holder may be back, since it was due.
+        let is_due = {
+            let state = self.state.lock();
+            state.book.of(&lease.resource) == Some(lease) && !state.book.is_scheduled(lease.fence)
+        };
+        if !is_due {
+            return;
+        }
+        let act = LeaseAct::End { fence: Some(lease.fence) };
+        let resource = &lease.resource;
+        let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
+        match self.repository.lease(None, &request).await {
+            Ok(_) | Err(RepositoryError::NotFound { .. }) => {
+                self.state.lock().book.forget(lease.fence);
+                self.tell_loss(lease);
+                self.tell_waiting(resource, None, None);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a lease could not be ended; it is tried again");
+                self.state.lock().book.put_off(lease.fence, Instant::now() + AGAIN);
+            }
+        }
+    }
+
+    fn must_have_room(
+        &self,
+        user: &str,
+        connection: ConnectionKey,
+        resource: &Resource,
+    ) -> Result<(), LeaseRefusal> {
+        let state = self.state.lock();
+        let is_own = state.book.of(resource).is_some_and(|lease| *lease.holder == *user);
+        if !is_own && state.book.count_of(user, connection) >= self.most {
+            let message = format!("this connection already has {} leases, which is its limit", self.most);
+            return Err(LeaseRefusal { code: Code::LeaseLimit, message });
+        }
+        Ok(())
+    }
+
+    fn person_here(&self, user: &str) -> Result<Arc<Person>, LeaseRefusal> {
+        let state = self.state.lock();
+        let found = state.connections.get(user).and_then(|connections| connections.values().next());
+        found.map(|connected| connected.person.clone()).ok_or_else(|| LeaseRefusal {
+            code: Code::NotPresent,
+            message: format!("the user `{}` is not connected", crate::ids::shown(user)),
+        })
+    }
+
+    fn on_held(&self, resource: &Resource, holder: &Arc<str>, term: LeaseTerm, by: Option<ConnectionKey>) {
+        let now = Instant::now();
+        let LeaseTerm { fence, until } = term;
+        let lease = HeldLease {
+            resource: resource.clone(),
+            holder: holder.clone(),
+            fence,
+            ends: now + self.lasts,
+            by,
+        };
+        let is_new = {
+            let mut state = self.state.lock();
+            let is_new = state.book.of(resource).is_none_or(|known| known.fence != fence);
+            state.book.hold(lease, now);
+            is_new
+        };
+        self.changed.notify_one();
+        if is_new {
+            self.tell_waiting(resource, Some(holder), Some(until));
+        }
+    }
+
+    fn forget(&self, resource: &Resource) -> Option<HeldLease> {
+        let former = {
+            let mut state = self.state.lock();
+            let fence = state.book.of(resource).map(|lease| lease.fence);
+            fence.and_then(|fence| state.book.forget(fence))
+        };
+        if former.is_some() {
+            self.tell_waiting(resource, None, None);
+        }
+        former
+    }
+
+    /// A user, on all of their connections. It must not be lost, so it is no message.
+    fn tell(&self, user: &str, frame: impl Fn(WireForm) -> Bytes) {
+        let state = self.state.lock();
+        for connected in state.connections.get(user).into_iter().flat_map(HashMap::values) {
+            connected.outbox.append_control(frame(connected.outbox.form()), None, OnLag::Keep);
+        }
+    }
+
+    fn tell_loss(&self, lease: &HeldLease) {
+        let now = self.env.now();
+        let resource = lease.resource.to_string();
+        let payload =
+            LeasePayload { resource: &resource, fence: Some(lease.fence), until: None, holder: None };
+        self.tell(&lease.holder, |form| lease_frame("lease:lost", form, now, payload.clone()));
+    }
+
+    /// Those who were refused because of the lease, once.
+    fn tell_waiting(&self, resource: &Resource, holder: Option<&Arc<str>>, until: Option<Timestamp>) {
+        let waiting = self.state.lock().waiting.remove(resource).unwrap_or_default();
+        let name = resource.to_string();
+        let holder = Some(holder.map(|holder| &**holder));
+        let payload =
+            LeasePayload { resource: &name, fence: None, until: until.map(Timestamp::rfc3339), holder };
+        let now = self.env.now();
+        for outbox in waiting.values() {
+            let frame = lease_frame("lease:changed", outbox.form(), now, payload.clone());
+            outbox.append_control(frame, None, OnLag::Keep);
+        }
+    }
+}
+
+/// Under which number a lease is held, and until when.
+#[derive(Debug, Clone, Copy)]
+struct LeaseTerm {
+    fence: u64,
+    until: Timestamp,
+}
+
+fn held_frame(form: WireForm, now: Timestamp, resource: &Resource, fence: u64, until: Timestamp) -> Bytes {
+    let resource = resource.to_string();
+    let until = Some(until.rfc3339());
+    let payload = LeasePayload { resource: &resource, fence: Some(fence), until, holder: None };
+    lease_frame("lease:held", form, now, payload)
+}
+
+fn lease_frame(kind: &'static str, form: WireForm, timestamp: Timestamp, payload: LeasePayload<'_>) -> Bytes {
+    let (channel, request_id, seq) = (None, None, None);
+    ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp }.to_bytes(form)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// One connection among those of its user, for as long as it lives.
+pub struct LeaseSeat {
+    leases: Arc<Leases>,
+    key: ConnectionKey,
+    outbox: Arc<Outbox>,
+    user: Option<Arc<str>>,
+}
+
+impl LeaseSeat {
+    pub fn new(
+        leases: Arc<Leases>,
+        key: ConnectionKey,
+        outbox: Arc<Outbox>,
+        identity: &Identity,
+    ) -> LeaseSeat {
+        let mut seat = LeaseSeat { leases, key, outbox, user: None };
+        seat.take_over(identity);
+        seat
+    }
+
+    /// The connection is that of this user from here on.
+    pub fn take_over(&mut self, identity: &Identity) {
+        if self.user == identity.user {
+            return;
+        }
+        self.leave();
+        self.user.clone_from(&identity.user);
+        let Some(user) = &self.user else { return };
+        let connected = Connected { outbox: self.outbox.clone(), person: identity.person() };
+        let mut state = self.leases.state.lock();
+        state.connections.entry(user.clone()).or_default().insert(self.key, connected);
+        state.book.arrive(user);
+    }
+
+    pub async fn ask(&self, caller: &Identity, resource: &Resource, wanted: &LeaseWanted) -> LeaseAnswer {
+        self.leases.ask(caller, self.key, resource, wanted).await
+    }
+
+    fn leave(&mut self) {
+        let Some(user) = self.user.take() else { return };
+        {
+            let mut state = self.leases.state.lock();
+            if let Some(connections) = state.connections.get_mut(&user) {
+                connections.remove(&self.key);
+                if connections.is_empty() {
+                    state.connections.remove(&user);
+                }
+            }
+            state.stop_waiting(self.key);
+            state.book.leave(&user, Instant::now());
+        }
+        self.leases.changed.notify_one();
+    }
+}
+
+impl Drop for LeaseSeat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

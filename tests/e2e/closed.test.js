@@ -1,0 +1,53 @@
+/**
+ * A server that lets in no anonymous caller, in a real browser: every page leads to the login, and the socket comes in by the token in
+ * its first frame.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { row, stage } from './stage.js';
+
+const SCHEMAS = {
+  'note.toml': `entity = "Note"
+plural = "notes"
+label = "text"
+[fields]
+text = { type = "text", required = true, max = 200 }
+owner = { type = "ref", entity = "User", default = "user.id", readonly = true }
+[access]
+read = "owner == user.id"
+create = "user != null"
+`,
+};
+const PASSWORD = 'a correct horse';
+const { server, chrome } = stage(SCHEMAS, { command: 'serve', settings: ['auth.anonymous=false'] });
+const at = (page, path) => page.waitForURL((url) => url.pathname === path);
+
+test('every page leads to the login, and with a login all of them live', async () => {
+  await server().found('ada', PASSWORD);
+  const context = await chrome().newContext({ viewport: { width: 1280, height: 800 } });
+  try {
+    const page = await context.newPage();
+    const sockets = [];
+    page.on('websocket', (socket) => sockets.push(socket.url()));
+    await page.goto(`${server().address}/_/`);
+    await at(page, '/_/login');
+    await page.goto(`${server().address}/_/e/notes`);
+    await at(page, '/_/login');
+    await page.getByLabel('Name').fill('ada');
+    await page.getByLabel('Password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
+    await at(page, '/_/e/notes');
+    await page.getByText('You are ada').waitFor();
+    await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
+    await page.getByLabel('Text').fill('of ada');
+    await page.getByRole('button', { name: 'Add Note' }).click();
+    await row(page, 'of ada').waitFor();
+    assert.ok(sockets.length > 0 && sockets.every((url) => !url.includes('tws_')), 'no token in an address');
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await at(page, '/_/login');
+    await page.goto(`${server().address}/_/e/notes`);
+    await at(page, '/_/login');
+  } finally {
+    await context.close();
+  }
+});
