@@ -291,6 +291,19 @@ fn a_receiver_without_room_gets_everything_once_there_is_some() {
 }
 
 #[test]
+fn a_user_who_comes_and_goes_between_two_flushes_leaves_the_list_of_a_watcher_that_began_in_between() {
+    let mut world = World::new();
+    for (key, user) in [(1, "ada"), (2, "cy")] {
+        let asked = world.ask(key, Some(user), join());
+        world.on(judged(&asked, granted()));
+    }
+    let asked = world.ask(5, Some("dora"), PresenceAction::Watch(WatchKind::Users));
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "subscribed sync(ada+cy)");
+    world.ask(2, Some("cy"), PresenceAction::Leave);
+    assert_eq!(words(&world.pass(Duration::from_secs(1))), "2:join()update()leave(cy)");
+}
+
+#[test]
 fn changes_are_told_ten_times_a_second_and_a_thousand_in_one_go() {
     let mut world = World::new();
     let asked = world.ask(0, Some("watcher"), PresenceAction::Watch(WatchKind::Users));

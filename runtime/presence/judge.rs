@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError, Who};
 /// The schema in force.
 pub(super) type CurrentSchema = Box<dyn Fn() -> (Arc<Schema>, Generation) + Send + Sync>;
 
-/// PresencePlace of `name` in `User`, which is built in.
+/// Place of `name` in `User`, which is built in.
 const NAME: usize = 0;
 
 /// See the module's text.

@@ -670,7 +670,8 @@ impl PresenceTracker {
         place.flush_at = None;
         let change = place.take_change(now, &limits);
         let counts = place.counts();
-        let counted = place.told != Some(counts);
+        // A watcher that began in between may have been shown other numbers.
+        let counted = place.told != Some(counts) || !change.is_empty();
         if !change.is_empty() || counted {
             place.flushed_at = Some(now.instant);
         }
