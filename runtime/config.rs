@@ -232,7 +232,9 @@ pub struct RealtimeConfig {
     pub presence_idle_after: Duration,
     /// ... and then away.
     pub presence_away_after: Duration,
-    /// The server pings this often ...
+    /// An event stream gets a sign of life this often.
+    pub stream_heartbeat: Duration,
+    /// The server pings a socket this often ...
     pub ping_interval: Duration,
     /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
     pub pong_timeout: Duration,
@@ -285,6 +287,7 @@ impl Default for RealtimeConfig {
             presence_idle_after: Duration::from_secs(90),
             presence_away_after: Duration::from_secs(600),
             ping_interval: Duration::from_secs(25),
+            stream_heartbeat: Duration::from_secs(15),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             send_buffer_bytes: 128 << 10,

@@ -101,6 +101,7 @@ mod serving;
 mod session;
 mod slow_line;
 mod slow_reader;
+mod sse;
 mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;

@@ -23,7 +23,7 @@ async fn every_series_is_there_before_its_first_event() {
     let app = TestApp::start().await;
     let now = app.metrics().await;
     for code in Code::ALL {
-        for transport in ["http", "ws", "poll"] {
+        for transport in ["http", "ws", "poll", "sse"] {
             let code = code.as_str();
             let series = format!("tidewire_errors_total{{transport=\"{transport}\",code=\"{code}\"}}");
             assert_eq!(now.value(&series), 0.0, "{series}");

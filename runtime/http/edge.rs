@@ -48,7 +48,7 @@ fn brought_id(headers: &HeaderMap) -> Option<String> {
 async fn answer(state: AppState, mut request: Request, next: Next, request_id: String) -> Response {
     let _counted = state.metrics.http.request();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let api = request.uri().path().starts_with("/api");
+    let api = request.uri().path().starts_with("/api") || request.uri().path() == "/sse";
     let (method, started) = (request.method().clone(), Instant::now());
     let settled = state.proxies.settle(&mut request);
     let is_secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_secure);

@@ -103,7 +103,7 @@ fn acts(method: &Method, uri: &Uri) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     // Decoded, because later code reads `%61s` as `as`. What cannot be decoded is refused.
     let names_user = Params::parse(uri.query()).map_or(true, |params| params.has("as"));
-    !safe || uri.path() == "/ws" || (names_user && uri.path().starts_with("/api"))
+    !safe || matches!(uri.path(), "/ws" | "/sse") || (names_user && uri.path().starts_with("/api"))
 }
 
 /// Load balancers check health with HTTP/1.0, which has no `Host`. Every browser sends one, so no page gets in this way.

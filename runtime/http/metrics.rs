@@ -61,6 +61,7 @@ pub const ROUTES: Routes = &[
     ("/healthz", &["GET"]),
     ("/metrics", &["GET"]),
     ("/readyz", &["GET"]),
+    ("/sse", &["GET"]),
     ("/static/{*path}", &["GET"]),
     ("/ws", &["GET"]),
 ];

@@ -44,6 +44,7 @@ mod schema;
 mod scripts;
 pub mod server;
 pub mod socket_options;
+mod sse;
 mod state;
 pub mod timed_stream;
 pub mod tls;
@@ -80,6 +81,7 @@ pub fn router(state: AppState) -> Router {
         .merge(changes::routes())
         .merge(admin::routes())
         .merge(rooms::routes())
+        .merge(sse::routes())
         .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())

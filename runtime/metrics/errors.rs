@@ -13,13 +13,15 @@ pub enum Via {
     Ws,
     /// In `errors` of a poll's answer.
     Poll,
+    /// As events of a stream.
+    Sse,
 }
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct ErrorMetrics {
     /// By transport, then by code.
-    told: [Vec<Counter>; 3],
+    told: [Vec<Counter>; 4],
     closed: Vec<Counter>,
     closed_by_peer: Counter,
 }
@@ -27,7 +29,7 @@ pub struct ErrorMetrics {
 impl ErrorMetrics {
     pub(super) fn new(registry: &mut Registry) -> ErrorMetrics {
         let errors = counters(registry, "tidewire_errors", "Errors sent to clients");
-        let told = ["http", "ws", "poll"].map(|transport| {
+        let told = ["http", "ws", "poll", "sse"].map(|transport| {
             let labels = |code: &Code| vec![("transport", transport.into()), ("code", code.as_str().into())];
             Code::ALL.iter().map(|code| errors.get_or_create_owned(&labels(code))).collect()
         });

@@ -10,6 +10,7 @@ pub mod presence_frame;
 pub mod query_string;
 pub mod reason;
 pub mod server_frame;
+pub mod trailer;
 pub mod view;
 pub mod wire;
 
@@ -25,5 +26,6 @@ pub use presence_frame::{
     WatchKind, encode_part,
 };
 pub use query_string::{Params, QueryStringError};
+pub use trailer::{NoTrailer, Trailer, ViewsHash};
 pub use view::View;
 pub use wire::WireForm;

@@ -47,6 +47,11 @@ impl WireForm {
     }
 }
 
+/// Tells the browser at the other end of an event stream how long to wait before it connects again.
+pub fn reconnect_line(milliseconds: u64) -> Vec<u8> {
+    format!("retry: {milliseconds}\n\n").into_bytes()
+}
+
 fn length_of(pieces: &[&[u8]]) -> usize {
     pieces.iter().map(|piece| piece.len()).sum()
 }

@@ -30,7 +30,8 @@ use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
-use crate::protocol::CloseCode;
+use crate::ids::Seq;
+use crate::protocol::{CloseCode, WireForm};
 
 /// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
 const WRITE_BYTES: usize = 256 << 10;
@@ -191,6 +192,7 @@ impl<T: Transport> Connection<T> {
             LoopEvent::Outbox => Vec::new(),
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
+                Arrival::Follows(start) => self.session.on(now, Input::Start(start)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
                 Arrival::Life => {
@@ -245,6 +247,8 @@ impl<T: Transport> Connection<T> {
             let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
             return Box::pin(self.perform(effects, reading)).await;
         }
+        // Read before the outbox is: whatever belongs to it was appended before it was set.
+        let reached = self.channels.position();
         let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);
         self.rooms.count_dropped(dropped);
         let now = self.now();
@@ -267,7 +271,22 @@ impl<T: Transport> Connection<T> {
             let effects = self.session.on(now, Input::Overflowed);
             Box::pin(self.perform(effects, reading)).await?;
         }
-        Ok(())
+        match self.transport.form() {
+            WireForm::EventStream => Box::pin(self.write_trailer(reached)).await,
+            WireForm::WebSocket | WireForm::Json => Ok(()),
+        }
+    }
+
+    /// Says how far all channels of a stream have come, if everything up to `reached` was taken from the outbox.
+    async fn write_trailer(&mut self, reached: Seq) -> Result<(), Ended> {
+        let depth = self.outbox.depth();
+        if depth.batches > 0 || depth.lagging {
+            return Ok(());
+        }
+        match self.session.trailer(reached) {
+            Some(trailer) => self.write(vec![trailer]).await,
+            None => Ok(()),
+        }
     }
 
     async fn perform(&mut self, effects: Vec<Effect>, reading: &mut ReadUnderWay) -> Result<(), Ended> {

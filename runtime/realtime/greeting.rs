@@ -13,6 +13,7 @@ use crate::identity::IdentityError;
 use crate::ids::{ConnectionId, Seq, Timestamp};
 use crate::metrics::Refusal;
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
+use crate::protocol::wire::reconnect_line;
 use crate::protocol::{CloseCode, Code, WireForm};
 
 /// Why a connection was not admitted: the error that it is sent, and the code that closes it.
@@ -86,6 +87,10 @@ impl Greeting<'_> {
     pub fn to_bytes(&self, form: WireForm, timestamp: Timestamp) -> Bytes {
         let config = &self.around.config;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let heartbeat = match form {
+            WireForm::EventStream => config.stream_heartbeat,
+            WireForm::WebSocket | WireForm::Json => config.ping_interval,
+        };
         let payload = ConnectedPayload {
             connection_id: self.connection.to_string(),
             user_id: self.user,
@@ -94,10 +99,10 @@ impl Greeting<'_> {
             epoch: &self.around.epoch,
             seq: self.position,
             generation: self.around.generation,
-            heartbeat: millis(config.ping_interval),
+            heartbeat: millis(heartbeat),
             reconnect_interval: millis(config.reconnect_interval),
             max_reconnect_interval: millis(config.max_reconnect_interval),
-            heartbeat_interval: millis(config.ping_interval),
+            heartbeat_interval: millis(heartbeat),
             limits: LimitsPayload {
                 subscriptions: config.subscriptions,
                 frame_bytes: config.frame_bytes,
@@ -106,8 +111,15 @@ impl Greeting<'_> {
             },
         };
         let (channel, request_id, seq) = (None, None, None);
-        ControlFrame { kind: "connected", channel, request_id, seq, more: false, payload, timestamp }
-            .to_bytes(form)
+        let stream = form == WireForm::EventStream;
+        let kind = if stream { "welcome" } else { "connected" };
+        let frame = ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp };
+        let frame = frame.to_bytes(form);
+        if !stream {
+            return frame;
+        }
+        // It names no position: a browser that comes back before there was one begins anew.
+        Bytes::from([format!("id: {}\n", self.connection).as_bytes(), &frame[..]].concat())
     }
 }
 
@@ -119,6 +131,15 @@ impl Greeting<'_> {
         let (kind, channel, seq) = ("auth:ok", None, None);
         ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp }.to_bytes(form)
     }
+}
+
+/// All that a client gets of a stream that it opens while the server stops. Another status would end a browser's attempts for good.
+pub fn stopped_stream(reconnect_in: Duration, timestamp: Timestamp) -> Bytes {
+    let wait = u64::try_from(reconnect_in.as_millis()).unwrap_or(u64::MAX);
+    let payload = ErrorPayload::new(Code::ShuttingDown, "the server is about to stop");
+    let (channel, request_id, seq) = (None, None, None);
+    let frame = ControlFrame { kind: "error", channel, request_id, seq, more: false, payload, timestamp };
+    Bytes::from([reconnect_line(wait), frame.to_bytes(WireForm::EventStream).to_vec()].concat())
 }
 
 impl NotAdmitted {

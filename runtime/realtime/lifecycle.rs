@@ -51,6 +51,10 @@ impl Lifecycle {
         self.0.send_modify(|news| news.draining = true);
     }
 
+    pub fn is_draining(&self) -> bool {
+        self.0.borrow().draining
+    }
+
     /// Completes when `drain` was called.
     pub async fn drained(&self) {
         // The sender lives as long as `self`.

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod connection;
 pub mod credential;
 mod doorway;
+pub mod event_stream;
 pub mod greeting;
 pub mod lease_book;
 pub mod leases;

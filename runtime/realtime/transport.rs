@@ -10,7 +10,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::metrics::Via;
-use crate::protocol::{CloseCode, WireForm};
+use crate::protocol::{CloseCode, SubscribeOptions, Trailer, WireForm};
 
 /// What a transport owes to the loop, which calls one method at a time:
 ///
@@ -47,6 +47,8 @@ pub trait Transport: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival {
     Text(String),
+    /// What the peer follows, where it says so once and nothing after it.
+    Follows(StreamStart),
     /// A message that is no text, which the protocol does not have.
     Binary,
     /// A message over the limit; nothing is heard of the peer after it.
@@ -59,6 +61,20 @@ pub enum Arrival {
     Gone,
     /// The peer broke the rules of the transport.
     Broken(CloseCode),
+}
+
+/// The channels of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStart {
+    pub channels: Vec<StreamChannel>,
+    /// The trailer that the peer saw last. It outranks every `since`.
+    pub resume: Option<Trailer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamChannel {
+    pub channel: String,
+    pub options: SubscribeOptions,
 }
 
 /// What became of a write.

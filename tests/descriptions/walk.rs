@@ -6,6 +6,7 @@ use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
 use crate::support::socket::Socket;
+use crate::support::stream::EventSource;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 
@@ -86,6 +87,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
     messages(&mut walk).await;
+    streams(&mut walk).await;
     users(&mut walk).await;
     administration(&mut walk, &app).await;
 
@@ -130,6 +132,15 @@ async fn messages(walk: &mut Walk) {
     let large = json!({"event": "done", "data": "x".repeat(20_000)});
     walk.step("POST /api/realtime/rooms/board?as=root:admin", large, (413, "MESSAGE_TOO_LARGE")).await;
     walk.step("POST /api/realtime/rooms/a%2F%2Fb?as=root:admin", message, (400, "BAD_CHANNEL")).await;
+}
+
+/// An answer without an end is read for its head and its first event.
+async fn streams(walk: &mut Walk) {
+    walk.step("GET /sse", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /sse?channel=entity:Task&since=7", Value::Null, (400, "BAD_POSITION")).await;
+    let mut stream = EventSource::open(walk.client.request("GET", "/sse?channel=entity:Task")).await;
+    stream.expect("welcome").await;
+    walk.judge.succeeded.insert(("get".to_owned(), "/sse".to_owned()));
 }
 
 async fn users(walk: &mut Walk) {

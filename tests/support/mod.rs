@@ -27,6 +27,7 @@ pub mod ruled;
 pub(crate) mod seats;
 pub mod socket;
 pub mod story;
+pub mod stream;
 pub(crate) mod studio;
 pub(crate) mod subscriber;
 pub(crate) mod vault;

@@ -34,12 +34,17 @@ fn events(text: &str) -> Vec<Value> {
     let blocks = text.split_inclusive("\n\n");
     let event = |block: &str| {
         let lines = block.strip_suffix("\n\n").expect("an event ends with an empty line");
+        // `welcome` has an id before its type, and a trailer is an id alone.
+        let lines = match lines.strip_prefix("id: ") {
+            Some(id) => id.split_once('\n')?.1,
+            None => lines,
+        };
         let (kind, data) = lines.split_once('\n').expect("an event has two lines");
         let kind = kind.strip_prefix("event: ").expect("an event begins with its type");
         let data = data.strip_prefix("data: ").expect("then comes its data");
         let frame: Value = serde_json::from_str(data).unwrap();
         assert_eq!(frame["type"], kind, "{frame}");
-        frame
+        Some(frame)
     };
-    blocks.map(event).collect()
+    blocks.filter_map(event).collect()
 }

@@ -161,6 +161,7 @@ settings! {
     realtime.presence_idle_after: SettingKind::Time(SECOND..=DAY), "A user whose pages say nothing of a resource for this long is `idle` there.";
     realtime.presence_away_after: SettingKind::Time(SECOND..=DAY), "After this long the user is `away`.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
+    realtime.stream_heartbeat: SettingKind::Time(100..=HOUR), "An event stream (`/sse`) gets a comment and a `pong` this often, so that proxies keep it open.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
     realtime.send_buffer_bytes: SettingKind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More bytes are faster over a long distance, but a slow connection then looks dead sooner.";

@@ -131,6 +131,7 @@ impl Describer<'_> {
         listed.extend(self.presence());
         listed.extend(self.changes());
         listed.extend(self.messages());
+        listed.push(self.stream());
         listed.extend(self.auth());
         listed.extend(self.admin());
         listed.extend(self.about());
@@ -378,6 +379,22 @@ impl Describer<'_> {
         });
         let path = "/api/changes".to_owned();
         [("get", path.clone(), operation), ("post", path, by_body)]
+    }
+
+    fn stream(&mut self) -> DescribedRoute {
+        let operation = self.plan(OperationPlan {
+            id: "stream".to_owned(),
+            summary: "Channels as server-sent events, until the connection ends.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.stream_parameters(),
+            body: None,
+            answers: vec![answers::text(
+                "text/event-stream",
+                "event: welcome\ndata: {\"type\":\"welcome\"}\n\n",
+            )],
+            codes: &[ANY, CALLED, &[Code::BadPosition]],
+        });
+        ("get", "/sse".to_owned(), operation)
     }
 
     fn about(&mut self) -> Vec<DescribedRoute> {

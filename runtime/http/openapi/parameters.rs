@@ -374,6 +374,30 @@ impl Describer<'_> {
         ]
     }
 
+    pub(super) fn stream_parameters(&self) -> Vec<Json> {
+        let texts =
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_CHANNELS, "items": {"type": "string"}});
+        let mut channel =
+            query("channel", "`entity:Task` or `entity:Task:<id>`; once for each channel.", texts.clone());
+        channel["required"] = json!(true);
+        let of_each = |name, what: &str| {
+            query(name, &format!("{what} of each channel, in the same order, or none at all."), texts.clone())
+        };
+        let since = json!({"type": "string", "pattern": POSITION});
+        let id = json!({"name": "Last-Event-ID", "in": "header", "description": "The last `id` of an earlier stream; it outranks `since`.", "schema": {"type": "string"}});
+        vec![
+            channel,
+            query("since", "Resume every channel from this position.", since),
+            query("snapshot", "Begin with the records.", json!({"type": "boolean", "default": false})),
+            of_each("view", "The view"),
+            of_each("sort", "The order of the first records"),
+            of_each("limit", "How many first records"),
+            id,
+            self.parameter_ref("as"),
+            self.parameter_ref("claims"),
+        ]
+    }
+
     pub(super) fn id_parameter(&self, entity: &Entity) -> Json {
         json!({"name": "id", "in": "path", "required": true, "description": format!("The {}'s id.", entity.name), "schema": id(entity.id_kind)})
     }

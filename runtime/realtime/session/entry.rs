@@ -5,7 +5,8 @@ use super::liveness::Pulse;
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::protocol::server_frame::DrainPayload;
-use crate::protocol::{CloseCode, Code};
+use crate::protocol::wire::reconnect_line;
+use crate::protocol::{CloseCode, Code, WireForm};
 
 impl Session {
     /// The one entry: what happened in, what to do out. After a `Close` every input is without effect.
@@ -25,6 +26,7 @@ impl Session {
         }
         match input {
             Input::Text(text) => self.on_text(turn, text),
+            Input::Start(start) => self.on_start(turn, start),
             Input::Binary => {
                 let text = "the frame is binary; send JSON as text";
                 self.refuse(turn, Code::BadFrame, text, Envelope::default());
@@ -54,6 +56,9 @@ impl Session {
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {
+                if self.form == WireForm::EventStream {
+                    turn.write(reconnect_line(reconnect_in_ms));
+                }
                 turn.send("drain", Envelope::default(), DrainPayload { reconnect_in_ms });
                 self.close(turn, CloseCode::Restart);
             }

@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    fn on_subscribe(
+    pub(super) fn on_subscribe(
         &mut self,
         turn: &mut Turn,
         channel: &str,

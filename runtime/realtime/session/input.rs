@@ -20,6 +20,7 @@ use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
 use crate::realtime::roster::Expulsion;
+use crate::realtime::transport::StreamStart;
 use crate::rules::Person;
 use crate::schema::{Generation, Schema};
 
@@ -67,6 +68,8 @@ pub struct Now {
 pub enum Input<'a> {
     /// A text frame.
     Text(&'a str),
+    /// The channels of a stream.
+    Start(StreamStart),
     /// A binary frame, which the protocol does not have.
     Binary,
     /// A frame over the limit; the transport cannot continue after it.

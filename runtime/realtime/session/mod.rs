@@ -24,7 +24,7 @@
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer
 //! asks), `reading.rs` (which read is next), `answers.rs` (what became of it) with `resume.rs`, `snapshot.rs`, `replay.rs` and
 //! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`, `rooms.rs`
-//! (messages, which have no position), `leases.rs`. The ways in are `entry.rs` and
+//! (messages, which have no position), `leases.rs`, `stream.rs` (an event stream). The ways in are `entry.rs` and
 //! `delivery.rs` (what comes out of the outbox).
 
 mod answers;
@@ -53,6 +53,7 @@ mod rooms;
 mod slots;
 mod snapshot;
 mod state;
+mod stream;
 mod subscription;
 mod turn;
 

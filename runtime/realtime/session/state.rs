@@ -19,7 +19,7 @@ use crate::ids::Seq;
 use crate::metrics::{GaugeGuard, Via};
 use crate::outbox::Lag;
 use crate::protocol::server_frame::{ErrorPayload, PositionPayload};
-use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, WireForm};
+use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, Trailer, WireForm};
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::rules::Principal;
@@ -49,6 +49,8 @@ pub struct Session {
     /// Of a peer who logged in.
     pub(super) login: Option<LoginEnd>,
     pub(super) expiry_warning: Duration,
+    /// The last one that was due.
+    pub(super) trailer: Option<Trailer>,
 }
 
 /// How far the outbox has come for all live subscriptions together.
@@ -83,7 +85,12 @@ impl Session {
             slots: Slots::default(),
             reads: ReadQueue::default(),
             delivery: Delivery::default(),
-            liveness: Liveness::new(at, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
+            liveness: Liveness::new(
+                at,
+                if form == WireForm::EventStream { config.stream_heartbeat } else { config.ping_interval },
+                config.pong_timeout,
+                config.send_buffer_bytes,
+            ),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
             rooms: SessionRooms::new(config.room_sender_messages),
             encoder: Encoder::new(form),
@@ -93,6 +100,7 @@ impl Session {
             asked_presence: false,
             closing: false,
             login: login.map(|LoginStart { now, expires, warning }| LoginEnd::new(now, expires, warning)),
+            trailer: None,
             expiry_warning: login.map_or(EXPIRY_WARNING, |login| login.warning),
         }
     }

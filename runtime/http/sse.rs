@@ -1,0 +1,143 @@
+//! `GET /sse`: the channels of the address as server-sent events, until one of the two ends goes away.
+//!
+//! Knows the address and its headers. What the events are, the session decides, as for a socket. Whatever is refused before the
+//! stream begins has a status; afterwards there is an `error` event and the end.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::identity::WaitingCaller;
+use super::problem::{Problem, bad_query};
+use super::server::Peer;
+use super::state::AppState;
+use crate::ids::{Position, shown};
+use crate::protocol::{Code, FirstRows, MOST_FIRST_ROWS, Params, Since, SubscribeOptions, Trailer};
+use crate::realtime::Arrived;
+use crate::realtime::event_stream::EventStream;
+use crate::realtime::greeting::stopped_stream;
+use crate::realtime::transport::{StreamChannel, StreamStart};
+
+/// What an address may name, beside who asks.
+const NAMES: [&str; 6] = ["channel", "since", "view", "snapshot", "sort", "limit"];
+const OF_THE_CALLER: [&str; 4] = ["as", "claims", "token", "ticket"];
+
+/// Tells nginx not to gather the events before it sends them on.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/sse", get(open))
+}
+
+async fn open(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    // Its place under the cap of connections is kept as long as the stream is.
+    let peer = parts.extensions.get::<Peer>().cloned();
+    if let Some(peer) = &peer {
+        state.limits.stream(peer.address)?;
+    }
+    let WaitingCaller(admitted) = WaitingCaller::from_request_parts(&mut parts, &state).await?;
+    let start = start(&Params::parse(parts.uri.query())?, &parts.headers)?;
+    let lifecycle = state.sessions.lifecycle();
+    if lifecycle.is_draining() {
+        let now = state.env.now();
+        let wait = u64::try_from(state.config.realtime.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
+        let told = stopped_stream(Duration::from_millis(state.env.random_u64() % wait), now);
+        return Ok(events(Body::from(told)));
+    }
+    let (line, mut pieces) = mpsc::channel::<Bytes>(1);
+    let arrived = Arrived::through(state.identities.clone(), admitted);
+    let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, start)));
+    let living = async move {
+        sessions.serve(stream, arrived).await;
+        drop(peer);
+    };
+    state.tasks.spawn_on(living, &state.live);
+    let pieces =
+        stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
+    Ok(events(Body::from_stream(pieces)))
+}
+
+fn events(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// What the client follows. Where a browser comes back by itself, `Last-Event-ID` counts, and no longer what its address says.
+fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart, Problem> {
+    if let Some((name, _)) =
+        params.iter().find(|(name, _)| !NAMES.contains(name) && !OF_THE_CALLER.contains(name))
+    {
+        let text = format!("`{}` is not a parameter here: use {}", shown(name), NAMES.join(", "));
+        return Err(bad_query(text));
+    }
+    let channels: Vec<&str> = params.all("channel").collect();
+    if channels.is_empty() {
+        return Err(bad_query("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+    }
+    let of_each = |name: &'static str| of_each(params, name, channels.len());
+    let (views, sorts, limits) = (of_each("view")?, of_each("sort")?, of_each("limit")?);
+    let since = params.one("since")?.map(str::parse::<Position>).transpose();
+    let since = since.map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))?;
+    let snapshot = match params.one("snapshot")? {
+        None | Some("false") => false,
+        Some("true" | "") => true,
+        Some(_) => return Err(bad_query("`snapshot` is true or false".to_owned())),
+    };
+    let mut asked = Vec::with_capacity(channels.len());
+    for (at, channel) in channels.iter().enumerate() {
+        let first_rows = first_rows(sorts[at], limits[at])?;
+        let view = views[at].map(str::to_owned);
+        let since = since.clone().map(|position| Since { position: Some(position), view });
+        let options = SubscribeOptions { since, snapshot, first_rows };
+        asked.push(StreamChannel { channel: (*channel).to_owned(), options });
+    }
+    let resume = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    Ok(StreamStart { channels: asked, resume: resume.and_then(|id| id.parse::<Trailer>().ok()) })
+}
+
+/// One value for each channel in the same order, or none at all. An empty one is none.
+fn of_each<'a>(
+    params: &'a Params,
+    name: &'static str,
+    channels: usize,
+) -> Result<Vec<Option<&'a str>>, Problem> {
+    let values: Vec<&str> = params.all(name).collect();
+    if values.is_empty() {
+        return Ok(vec![None; channels]);
+    }
+    if values.len() != channels {
+        let values = values.len();
+        return Err(bad_query(format!(
+            "`{name}` is given {values} times and `channel` {channels} times: give one {name} for each channel, or none"
+        )));
+    }
+    Ok(values.into_iter().map(|value| Some(value).filter(|value| !value.is_empty())).collect())
+}
+
+fn first_rows(sort: Option<&str>, limit: Option<&str>) -> Result<Option<FirstRows>, Problem> {
+    let Some(limit) = limit else {
+        return match sort {
+            None => Ok(None),
+            Some(_) => Err(bad_query("`sort` needs a `limit` for the same channel".to_owned())),
+        };
+    };
+    let limit = limit.parse().ok().filter(|limit| (1..=MOST_FIRST_ROWS).contains(limit));
+    let limit =
+        limit.ok_or_else(|| bad_query(format!("`limit` is a whole number from 1 to {MOST_FIRST_ROWS}")))?;
+    Ok(Some(FirstRows { sort: sort.unwrap_or_default().to_owned(), limit }))
+}

@@ -1,0 +1,88 @@
+//! `EventStream`: the transport of one answer that does not end, as server-sent events. What the peer wants to follow is in its
+//! address, so it is heard of once, at the start.
+//!
+//! Knows no HTTP: pieces go into a channel, and the other end puts them on the line. A piece waits there until the line takes
+//! it, so the loop feels a slow reader as it does with a socket.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::transport::{Arrival, Ended, StreamStart, Transport, WriteProgress};
+use crate::metrics::Via;
+use crate::protocol::WireForm;
+
+/// Bytes handed over at once. Small, so that a slow reader is seen to take something within the time that it has.
+const PIECE: usize = 16 << 10;
+
+/// A comment: nothing happens, and a proxy sees that the connection lives.
+const HEARTBEAT: &[u8] = b": heartbeat\n\n";
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct EventStream {
+    line: mpsc::Sender<Bytes>,
+    start: Option<StreamStart>,
+    /// A heartbeat was taken, which is the only sign of life that such a peer gives.
+    beat: bool,
+}
+
+impl EventStream {
+    /// `line`: where the pieces go, with room for one. Dropped at its other end: the peer is gone.
+    pub fn new(line: mpsc::Sender<Bytes>, start: StreamStart) -> EventStream {
+        EventStream { line, start: Some(start), beat: false }
+    }
+}
+
+fn gone<E>(_: E) -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+impl Transport for EventStream {
+    fn via(&self) -> Via {
+        Via::Sse
+    }
+
+    fn form(&self) -> WireForm {
+        WireForm::EventStream
+    }
+
+    async fn next(&mut self) -> Arrival {
+        if let Some(start) = self.start.take() {
+            return Arrival::Follows(start);
+        }
+        if std::mem::take(&mut self.beat) {
+            return Arrival::Life;
+        }
+        self.line.closed().await;
+        Arrival::Gone
+    }
+
+    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {
+        let (room, waited) = match self.line.try_reserve() {
+            Ok(room) => (room, false),
+            Err(TrySendError::Full(())) => (self.line.reserve().await.map_err(gone)?, true),
+            Err(closed @ TrySendError::Closed(())) => return Err(gone(closed)),
+        };
+        let Some(front) = frames.front_mut() else { return Ok(WriteProgress { bytes: 0, waited }) };
+        let piece = front.split_to(front.len().min(PIECE));
+        if front.is_empty() {
+            frames.pop_front();
+        }
+        let bytes = piece.len();
+        room.send(piece);
+        Ok(WriteProgress { bytes, waited })
+    }
+
+    async fn ping(&mut self) -> io::Result<()> {
+        self.line.send(Bytes::from_static(HEARTBEAT)).await.map_err(gone)?;
+        self.beat = true;
+        Ok(())
+    }
+
+    /// A stream has no close frame: the error before its end says why.
+    async fn close(&mut self, _: Ended) {}
+}

@@ -1,0 +1,62 @@
+//! What a session does for a peer that follows by an event stream: the channels of its address at the start, and after each batch
+//! a trailer that says how far all of them have come (SEMANTICS P4).
+
+use bytes::Bytes;
+
+use super::state::Session;
+use super::turn::Turn;
+use crate::ids::{Position, Seq};
+use crate::protocol::{Since, Trailer, View, ViewsHash, WireForm};
+use crate::realtime::channel::Channel;
+use crate::realtime::transport::{StreamChannel, StreamStart};
+
+impl Session {
+    /// With a trailer every channel resumes from its position, if all of them show the same as then; otherwise none does.
+    pub(super) fn on_start(&mut self, turn: &mut Turn, start: StreamStart) {
+        let StreamStart { channels, resume } = start;
+        let views: Vec<Option<View>> = channels
+            .iter()
+            .map(|asked| resume.as_ref().and_then(|_| self.view_now(&asked.channel)))
+            .collect();
+        let named = channels.iter().zip(&views);
+        let now =
+            ViewsHash::of(named.filter_map(|(asked, view)| Some((asked.channel.as_str(), view.as_ref()?))));
+        let resume = resume.map(|trailer| (trailer.views == now).then_some(trailer.position));
+        for (StreamChannel { channel, mut options }, view) in channels.into_iter().zip(views) {
+            if let Some(position) = &resume {
+                let view = view.map(|view| view.to_string());
+                options.since = Some(Since { position: position.clone(), view });
+            }
+            self.on_subscribe(turn, &channel, options, None);
+        }
+    }
+
+    /// What the person sees of a channel now; `None` where it is refused.
+    fn view_now(&self, channel: &str) -> Option<View> {
+        let generation = self.around.generation;
+        let principal = self.person.principal(generation)?;
+        let channel = Channel::resolve(&self.around.schema, generation, channel).ok()?;
+        Some(channel.open(principal.value, principal.seq).ok()?.view)
+    }
+
+    /// The trailer that is due, if the peer was sent everything up to `reached`. Naming an earlier position than was reached does
+    /// no harm: what the peer has already comes again.
+    pub fn trailer(&mut self, reached: Seq) -> Option<Bytes> {
+        if self.form != WireForm::EventStream || self.closing || !self.slots.all_live(self.delivery.lag) {
+            return None;
+        }
+        let channels = self.slots.records().filter_map(|(_, subscription)| {
+            Some((&*subscription.channel.text, &subscription.bound.as_ref()?.view))
+        });
+        let views = ViewsHash::of(channels);
+        let position = Position { epoch: self.around.epoch.clone(), seq: reached };
+        let trailer = Trailer { position, views };
+        let known = self.trailer.as_ref();
+        if known.is_some_and(|known| *known == trailer || known.position.seq > reached) {
+            return None;
+        }
+        let bytes = Bytes::from(format!("id: {trailer}\n\n"));
+        self.trailer = Some(trailer);
+        Some(bytes)
+    }
+}
