@@ -102,7 +102,7 @@ fn rules_that_do_not_fit_the_schema_say_where_and_what_to_do() {
         ("a//b", "watch", "true", "E0350", "part of the pattern is empty"),
         ("a/{x}", "watch", "y == user.id", "E0172", "has no field `y`"),
         ("a/{x}", "watch", "id == 'lobby'", "E0172", "a name has captures and no other fields"),
-        ("a/{x}", "join", "created_at > 5", "E0172", "a name has captures and no other fields"),
+        ("a/{x}", "join", "version > 5", "E0172", "a name has captures and no other fields"),
         ("a/{x}", "watch", "x ==", "E0171", "this is not a rule"),
         ("a/{x}", "watch", "", "E0170", "1 to 4096 bytes"),
         ("a/{x}", "watch", "now > '2020-01-01'", "E0200", "now"),

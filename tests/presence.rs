@@ -36,9 +36,7 @@ async fn open(app: &TestApp, person: &str) -> Socket {
 }
 
 async fn anonymous(app: &TestApp) -> Socket {
-    let mut socket = Socket::open(app.address).await;
-    socket.expect("connected").await;
-    socket
+    Socket::open(app.address).await
 }
 
 /// Joins, and answers with who is there.

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::Timestamp;
 use tidewire::presence::{
-    Ask, AttendeeKey, Counts, Departure, Grant, Ground, Judgement, PlaceKey, PresenceClock, PresenceInput,
-    PresenceLimits, PresenceOutput, PresenceTracker, Proof, ReceiverName, SeenUser, Touched, Visitor,
+    Ask, AttendeeKey, Departure, Grant, Ground, PlaceKey, PresenceClock, PresenceCounts, PresenceInput,
+    PresenceLimits, PresenceOutput, PresenceTracker, PresenceVerdict, Proof, ReceiverName, SeenUser,
+    TouchedPresence, Visitor,
 };
 use tidewire::protocol::{PresenceAction, PresenceNews, PresenceState, ResourceName, WatchKind};
 use tidewire::rules::Person;
@@ -81,12 +82,12 @@ fn place(resource: &str) -> PlaceKey {
     ResourceName::of_resource(resource).unwrap().parts
 }
 
-fn granted() -> Judgement {
-    Judgement::Granted(Grant { may_join: true, name: None, ground: Ground::Person })
+fn granted() -> PresenceVerdict {
+    PresenceVerdict::Granted(Grant { may_join: true, name: None, ground: Ground::Person })
 }
 
 /// The answer to the last question that was asked.
-fn judged(out: &[PresenceOutput], judgement: Judgement) -> PresenceInput {
+fn judged(out: &[PresenceOutput], judgement: PresenceVerdict) -> PresenceInput {
     let question = out.iter().rev().find_map(|output| match output {
         PresenceOutput::Judge { attendee, place, serial, .. } => Some((*attendee, place.clone(), *serial)),
         _ => None,
@@ -157,8 +158,8 @@ fn in_state(state: &str) -> (World, Vec<PresenceOutput>) {
     (world, open)
 }
 
-fn of_person(user: &str) -> Touched {
-    Touched { people: vec![user.into()], ..Touched::default() }
+fn of_person(user: &str) -> TouchedPresence {
+    TouchedPresence { people: vec![user.into()], ..TouchedPresence::default() }
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn every_state_answers_every_input() {
     const NOT: &str = "NOT_SUBSCRIBED";
     type Act = fn(&mut World, &[PresenceOutput]) -> Vec<PresenceOutput>;
     // Where no question is open there is no answer to it.
-    fn reply(world: &mut World, open: &[PresenceOutput], judgement: Judgement) -> Vec<PresenceOutput> {
+    fn reply(world: &mut World, open: &[PresenceOutput], judgement: PresenceVerdict) -> Vec<PresenceOutput> {
         if open.is_empty() { Vec::new() } else { world.on(judged(open, judgement)) }
     }
     let table: [(&str, Act, [&str; 6]); 13] = [
@@ -207,10 +208,14 @@ fn every_state_answers_every_input() {
         ),
         (
             "refused",
-            |world, open| reply(world, open, Judgement::Refused),
+            |world, open| reply(world, open, PresenceVerdict::Refused),
             ["", "FORBIDDEN_CHANNEL", "", "", "withdrawn FORBIDDEN_CHANNEL 1:join()update()leave(ada)", ""],
         ),
-        ("failed", |world, open| reply(world, open, Judgement::Failed), ["", "OVERLOADED", "", "", "", ""]),
+        (
+            "failed",
+            |world, open| reply(world, open, PresenceVerdict::Failed),
+            ["", "OVERLOADED", "", "", "", ""],
+        ),
         (
             "rights changed",
             |world, _| world.on(PresenceInput::Touched(of_person("ada"))),
@@ -251,7 +256,7 @@ fn an_answer_that_is_older_than_a_change_of_rights_does_not_count() {
     let first = world.ask(1, Some("ada"), join());
     let second = world.on(PresenceInput::Touched(of_person("ada")));
     assert_eq!(words(&world.on(judged(&first, granted()))), "", "read before the change");
-    assert_eq!(words(&world.on(judged(&second, Judgement::Refused))), "FORBIDDEN_CHANNEL");
+    assert_eq!(words(&world.on(judged(&second, PresenceVerdict::Refused))), "FORBIDDEN_CHANNEL");
     assert!(world.tracker.is_empty(), "nothing is kept of a stranger");
 }
 
@@ -286,6 +291,19 @@ fn a_receiver_without_room_gets_everything_once_there_is_some() {
 }
 
 #[test]
+fn a_user_who_comes_and_goes_between_two_flushes_leaves_the_list_of_a_watcher_that_began_in_between() {
+    let mut world = World::new();
+    for (key, user) in [(1, "ada"), (2, "cy")] {
+        let asked = world.ask(key, Some(user), join());
+        world.on(judged(&asked, granted()));
+    }
+    let asked = world.ask(5, Some("dora"), PresenceAction::Watch(WatchKind::Users));
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "subscribed sync(ada+cy)");
+    world.ask(2, Some("cy"), PresenceAction::Leave);
+    assert_eq!(words(&world.pass(Duration::from_secs(1))), "2:join()update()leave(cy)");
+}
+
+#[test]
 fn changes_are_told_ten_times_a_second_and_a_thousand_in_one_go() {
     let mut world = World::new();
     let asked = world.ask(0, Some("watcher"), PresenceAction::Watch(WatchKind::Users));
@@ -299,7 +317,7 @@ fn changes_are_told_ten_times_a_second_and_a_thousand_in_one_go() {
     }
     assert!((10..=11).contains(&flushes), "{flushes} in a second");
     world.pass(Duration::from_secs(1));
-    assert_eq!(world.tracker.counts(&place("room")), Counts { users: 1_000, connections: 1_000 });
+    assert_eq!(world.tracker.counts(&place("room")), PresenceCounts { users: 1_000, connections: 1_000 });
 }
 
 #[test]
@@ -465,7 +483,9 @@ fn history(seed: u64) {
                 }
                 out = world.on(PresenceInput::Touched(of_person(USERS[user])));
             }
-            9 if pick(&mut random, 4) == 0 => out = world.on(PresenceInput::Touched(Touched::everything())),
+            9 if pick(&mut random, 4) == 0 => {
+                out = world.on(PresenceInput::Touched(TouchedPresence::everything()))
+            }
             _ => out = world.pass(Duration::from_millis(random.next() % 400)),
         }
         deliver(&mut world, out, &mut views, &mut questions, &mut random);
@@ -585,7 +605,7 @@ fn settle(
     while let Some((attendee, place_key, person, serial)) = questions.pop_front() {
         let user = USERS.iter().position(|user| person.id.as_deref() == Some(user)).unwrap();
         let at = PLACES.iter().position(|name| place(name) == place_key).unwrap();
-        let judgement = if allowed[user][at] { granted() } else { Judgement::Refused };
+        let judgement = if allowed[user][at] { granted() } else { PresenceVerdict::Refused };
         let out = world.on(PresenceInput::Judged { attendee, place: place_key, serial, judgement });
         deliver(world, out, views, questions, random);
     }

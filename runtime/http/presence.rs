@@ -16,7 +16,7 @@ use super::problem::{Problem, bad_query};
 use super::query::page_limit;
 use super::state::AppState;
 use crate::ids::shown;
-use crate::presence::{Judgement, Look, PlaceSize, Presence, PresenceBusy};
+use crate::presence::{Look, PlaceSize, Presence, PresenceBusy, PresenceVerdict};
 use crate::protocol::{Code, Params, ResourceName, encode_part};
 
 const PATH: &str = "/api/realtime/presence/";
@@ -48,14 +48,14 @@ async fn present(
     let after = params.one("after")?.map(str::to_owned);
     let presence = presence(&state)?;
     match presence.judge(&caller.person(), &name.parts).await {
-        Judgement::Granted(_) => {}
-        Judgement::Refused => {
+        PresenceVerdict::Granted(_) => {}
+        PresenceVerdict::Refused => {
             return Err(Problem::new(
                 Code::NotFound,
                 "there is no such resource, or you may not see who is there",
             ));
         }
-        Judgement::Failed => {
+        PresenceVerdict::Failed => {
             return Err(Problem::new(Code::Overloaded, "whether you may see this could not be looked up"));
         }
     }

@@ -11,7 +11,7 @@ use crate::ids::Timestamp;
 use crate::protocol::PresenceState;
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct PresenceEntry {
     pub(super) metadata: Arc<Map<String, Value>>,
     /// Of several connections the one that spoke last wins.
     pub(super) order: u64,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
     pub(super) ground: Ground,
 }
 
-impl Entry {
+impl PresenceEntry {
     pub(super) fn state(&self, now: PresenceClock, limits: &PresenceLimits) -> PresenceState {
         let quiet = now.instant.saturating_duration_since(self.active_at);
         let by_time = match quiet {

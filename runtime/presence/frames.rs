@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output::{PresenceChange, PresenceRefusal};
-use super::seen::{Counts, SeenUser};
+use super::seen::{PresenceCounts, SeenUser};
 use crate::ids::Timestamp;
 use crate::protocol::server_frame::{ControlFrame, ErrorPayload};
 use crate::protocol::{ResourceName, WireForm};
@@ -86,7 +86,7 @@ impl FrameForm {
         out.into()
     }
 
-    pub(super) fn count(self, channel: &str, counts: Counts) -> Bytes {
+    pub(super) fn count(self, channel: &str, counts: PresenceCounts) -> Bytes {
         self.frame("presence:count", channel, None, counts)
     }
 

@@ -34,7 +34,7 @@ pub enum PresenceInput {
         attendee: AttendeeKey,
         place: PlaceKey,
         serial: u64,
-        judgement: Judgement,
+        judgement: PresenceVerdict,
     },
     /// A pong: the connection lives.
     Heard {
@@ -45,7 +45,7 @@ pub enum PresenceInput {
         departure: Departure,
     },
     /// Something was committed that may change who sees what.
-    Touched(Touched),
+    Touched(TouchedPresence),
     /// A receiver could not take what it was sent: what waited of the resource was dropped.
     NoRoom {
         attendee: AttendeeKey,
@@ -65,7 +65,7 @@ pub struct Ask {
 
 /// What a person may do at a resource.
 #[derive(Debug, Clone)]
-pub enum Judgement {
+pub enum PresenceVerdict {
     Granted(Grant),
     Refused,
     /// It could not be looked up.
@@ -92,7 +92,7 @@ pub enum Ground {
 
 /// What a commit means for presence.
 #[derive(Debug, Clone, Default)]
-pub struct Touched {
+pub struct TouchedPresence {
     /// Their rights may have changed.
     pub people: Vec<Arc<str>>,
     /// Records that were written.
@@ -101,10 +101,10 @@ pub struct Touched {
     pub everything: bool,
 }
 
-impl Touched {
+impl TouchedPresence {
     /// What is announced.
-    pub fn of(batch: &CommitBatch) -> Touched {
-        let mut touched = Touched::default();
+    pub fn of(batch: &CommitBatch) -> TouchedPresence {
+        let mut touched = TouchedPresence::default();
         for change in &batch.changes {
             touched.everything |= change.op == ChangeOp::Schema;
             touched.people.extend(change.rights.iter().cloned());
@@ -114,8 +114,8 @@ impl Touched {
     }
 
     /// What was not heard of.
-    pub fn everything() -> Touched {
-        Touched { everything: true, ..Touched::default() }
+    pub fn everything() -> TouchedPresence {
+        TouchedPresence { everything: true, ..TouchedPresence::default() }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::input::{Grant, Ground, Judgement};
+use super::input::{Grant, Ground, PresenceVerdict};
 use crate::ids::RecordId;
 use crate::rules::{Person, Principal, ReadScope, is_closed, may_use_name};
 use crate::schema::{Entity, Generation, IdKind, Schema, Value};
@@ -27,16 +27,16 @@ impl PresenceJudge {
         PresenceJudge { store, schema }
     }
 
-    pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> Judgement {
+    pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> PresenceVerdict {
         match self.look_up(person, parts).await {
-            Ok(Some(grant)) => Judgement::Granted(grant),
-            Ok(None) => Judgement::Refused,
+            Ok(Some(grant)) => PresenceVerdict::Granted(grant),
+            Ok(None) => PresenceVerdict::Refused,
             // The rule cannot be used for this person: nothing is granted.
             Err(StoreError::Rule(error)) => {
                 tracing::info!(cause = error.cause(), "presence was refused by a rule");
-                Judgement::Refused
+                PresenceVerdict::Refused
             }
-            Err(StoreError::Closed(_) | StoreError::UnknownEntity(_)) => Judgement::Refused,
+            Err(StoreError::Closed(_) | StoreError::UnknownEntity(_)) => PresenceVerdict::Refused,
             Err(
                 error @ (StoreError::Overloaded
                 | StoreError::StaleGeneration
@@ -47,7 +47,7 @@ impl PresenceJudge {
                 | StoreError::Storage(_)),
             ) => {
                 tracing::debug!(%error, "the right to see a resource of presence could not be looked up");
-                Judgement::Failed
+                PresenceVerdict::Failed
             }
         }
     }

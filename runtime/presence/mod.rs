@@ -24,10 +24,12 @@ mod tracker;
 mod watcher;
 
 pub use attendee::{AttendeeKey, Departure, Proof, Visitor};
-pub use input::{Ask, Grant, Ground, Judgement, PlaceKey, PresenceClock, PresenceInput, Touched};
+pub use input::{
+    Ask, Grant, Ground, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict, TouchedPresence,
+};
 pub use judge::PresenceJudge;
 pub use limits::PresenceLimits;
 pub use output::{PresenceChange, PresenceOutput, PresenceRefusal, ReceiverName};
-pub use presence_task::{Look, Looked, Presence, PresenceBusy, PresenceReceiver};
-pub use seen::{Counts, SeenUser};
+pub use presence_task::{Look, LookedUp, Presence, PresenceBusy, PresenceReceiver};
+pub use seen::{PresenceCounts, SeenUser};
 pub use tracker::{PlaceSize, PresenceTracker};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attendee::AttendeeKey;
 use super::input::{Ask, PlaceKey};
-use super::seen::{Counts, SeenUser};
+use super::seen::{PresenceCounts, SeenUser};
 use crate::protocol::{Code, ResourceName};
 use crate::rules::Person;
 
@@ -54,7 +54,7 @@ pub enum PresenceOutput {
     Count {
         place: PlaceKey,
         to: Vec<ReceiverName>,
-        counts: Counts,
+        counts: PresenceCounts,
     },
     /// Nothing of the resource is sent any longer: drop what waits.
     Silence {

@@ -1,4 +1,4 @@
-//! `Place`: one resource, who is there and who watches.
+//! `PresencePlace`: one resource, who is there and who watches.
 //!
 //! Knows no time of its own and no other resource.
 
@@ -10,17 +10,17 @@ use serde_json::Map;
 use tokio::time::Instant;
 
 use super::attendee::AttendeeKey;
-use super::entry::Entry;
+use super::entry::PresenceEntry;
 use super::input::PresenceClock;
 use super::limits::PresenceLimits;
 use super::output::PresenceChange;
-use super::seen::{Counts, SeenUser};
+use super::seen::{PresenceCounts, SeenUser};
 use super::watcher::Watcher;
 use crate::store::Change;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct PresencePlace {
     pub(super) users: BTreeMap<Arc<str>, PresentUser>,
     pub(super) watchers: HashMap<AttendeeKey, Watcher>,
     connections: usize,
@@ -30,7 +30,7 @@ pub(super) struct Place {
     pub(super) marked: BTreeSet<Arc<str>>,
     /// What was told of each user last.
     told_users: HashMap<Arc<str>, SeenUser>,
-    pub(super) told: Option<Counts>,
+    pub(super) told: Option<PresenceCounts>,
     pub(super) flush_at: Option<Instant>,
     /// When the next user is idle or away by the time alone.
     pub(super) fade_at: Option<Instant>,
@@ -41,7 +41,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct PresentUser {
     name: Arc<str>,
-    entries: BTreeMap<AttendeeKey, Entry>,
+    entries: BTreeMap<AttendeeKey, PresenceEntry>,
 }
 
 /// An entry without a connection.
@@ -61,12 +61,12 @@ pub(super) enum Entered {
     InsteadOf(AttendeeKey),
 }
 
-impl Place {
-    pub(super) fn counts(&self) -> Counts {
-        Counts { users: self.users.len(), connections: self.connections }
+impl PresencePlace {
+    pub(super) fn counts(&self) -> PresenceCounts {
+        PresenceCounts { users: self.users.len(), connections: self.connections }
     }
 
-    pub(super) fn entry_mut(&mut self, user: &str, key: AttendeeKey) -> Option<&mut Entry> {
+    pub(super) fn entry_mut(&mut self, user: &str, key: AttendeeKey) -> Option<&mut PresenceEntry> {
         self.users.get_mut(user)?.entries.get_mut(&key)
     }
 
@@ -76,7 +76,7 @@ impl Place {
         user: &Arc<str>,
         name: Option<Arc<str>>,
         key: AttendeeKey,
-        mut entry: Entry,
+        mut entry: PresenceEntry,
     ) -> Entered {
         let name = name.unwrap_or_else(|| user.clone());
         let present = self
@@ -131,7 +131,7 @@ impl Place {
     pub(super) fn held_without_sight(&self, change: &Change) -> Vec<HeldEntry> {
         let mut lost = Vec::new();
         for (user, present) in &self.users {
-            let unseen = |entry: &Entry| entry.held && entry.ground.holds_after(change) != Some(true);
+            let unseen = |entry: &PresenceEntry| entry.held && entry.ground.holds_after(change) != Some(true);
             let held = present.entries.iter().filter(|(_, entry)| unseen(entry));
             lost.extend(held.map(|(key, _)| HeldEntry { user: user.clone(), key: *key }));
         }
@@ -169,9 +169,7 @@ impl Place {
     pub(super) fn take_change(&mut self, now: PresenceClock, limits: &PresenceLimits) -> PresenceChange {
         let mut change = PresenceChange::default();
         for user in std::mem::take(&mut self.marked) {
-            if self.looks_as_told(now, limits, &user) {
-                continue;
-            }
+            // One who looks as before is told too: a watcher that began in between was shown something else.
             let Some(present) = self.users.get(&user) else {
                 self.told_users.remove(&user);
                 change.left.push(user);
@@ -189,7 +187,7 @@ impl Place {
 
 impl PresentUser {
     fn seen(&self, id: &Arc<str>, now: PresenceClock, limits: &PresenceLimits) -> SeenUser {
-        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        let mut entries: Vec<&PresenceEntry> = self.entries.values().collect();
         entries.sort_by_key(|entry| entry.order);
         let mut metadata = Map::new();
         for entry in &entries {

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attendee::{AttendeeKey, Departure, Visitor};
 use super::frames::FrameForm;
-use super::input::{Ask, Judgement, PlaceKey, PresenceClock, PresenceInput, Touched};
+use super::input::{Ask, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict, TouchedPresence};
 use super::judge::PresenceJudge;
 use super::limits::PresenceLimits;
 use super::output::{PresenceOutput, ReceiverName};
-use super::seen::{Counts, SeenUser};
+use super::seen::{PresenceCounts, SeenUser};
 use super::tracker::{PlaceSize, PresenceTracker};
 use crate::env::Env;
 use crate::event_bus::{Announcement, Batches};
@@ -47,8 +47,8 @@ pub enum Look {
 }
 
 #[derive(Debug, Default)]
-pub struct Looked {
-    pub counts: Counts,
+pub struct LookedUp {
+    pub counts: PresenceCounts,
     pub users: Vec<SeenUser>,
     pub places: Vec<PlaceSize>,
 }
@@ -61,15 +61,15 @@ pub struct PresenceBusy;
 /// The handle to the task. Cheap to clone.
 #[derive(Clone)]
 pub struct Presence {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<PresenceCommand>,
     judge: Arc<PresenceJudge>,
 }
 
-enum Command {
+enum PresenceCommand {
     Ask { attendee: AttendeeKey, receiver: PresenceReceiver, visitor: Visitor, ask: Ask },
     Heard(AttendeeKey),
     Ended(AttendeeKey, Departure),
-    Look(Look, oneshot::Sender<Looked>),
+    Look(Look, oneshot::Sender<LookedUp>),
 }
 
 impl Presence {
@@ -104,33 +104,35 @@ impl Presence {
         visitor: Visitor,
         ask: Ask,
     ) -> Result<(), PresenceBusy> {
-        self.commands.try_send(Command::Ask { attendee, receiver, visitor, ask }).map_err(|_| PresenceBusy)
+        self.commands
+            .try_send(PresenceCommand::Ask { attendee, receiver, visitor, ask })
+            .map_err(|_| PresenceBusy)
     }
 
     /// A pong of a connection. One that is lost is followed by another.
     pub fn heard(&self, attendee: AttendeeKey) {
-        let _ = self.commands.try_send(Command::Heard(attendee));
+        let _ = self.commands.try_send(PresenceCommand::Heard(attendee));
     }
 
     /// A connection that has asked something is gone.
     pub async fn ended(&self, attendee: AttendeeKey, departure: Departure) {
-        let _ = self.commands.send(Command::Ended(attendee, departure)).await;
+        let _ = self.commands.send(PresenceCommand::Ended(attendee, departure)).await;
     }
 
     /// Whether the person may see the resource, by the rights of this moment.
-    pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> Judgement {
+    pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> PresenceVerdict {
         self.judge.judge(person, parts).await
     }
 
-    pub async fn look(&self, look: Look) -> Result<Looked, PresenceBusy> {
+    pub async fn look(&self, look: Look) -> Result<LookedUp, PresenceBusy> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Look(look, answer)).await.map_err(|_| PresenceBusy)?;
+        self.commands.send(PresenceCommand::Look(look, answer)).await.map_err(|_| PresenceBusy)?;
         answered.await.map_err(|_| PresenceBusy)
     }
 }
 
 /// A connection whose right is to be looked up.
-struct Question {
+struct RightsQuestion {
     attendee: AttendeeKey,
     place: PlaceKey,
     person: Arc<Person>,
@@ -142,78 +144,78 @@ struct PresenceTask {
     receivers: HashMap<AttendeeKey, PresenceReceiver>,
     judge: Arc<PresenceJudge>,
     /// Bounded by what the connections watch: each asks once at a time.
-    to_judge: VecDeque<Question>,
+    to_judge: VecDeque<RightsQuestion>,
     judging: FuturesUnordered<BoxFuture<'static, PresenceInput>>,
     env: Env,
     metrics: Arc<Metrics>,
 }
 
 /// Everything that can wake the task.
-enum Wake {
-    Command(Option<Command>),
+enum PresenceWake {
+    Command(Option<PresenceCommand>),
     Committed(Option<Announcement>),
     Judged(PresenceInput),
     Due,
 }
 
 impl PresenceTask {
-    async fn run(mut self, mut queue: mpsc::Receiver<Command>, mut batches: Batches) {
+    async fn run(mut self, mut queue: mpsc::Receiver<PresenceCommand>, mut batches: Batches) {
         let mut committing = true;
         loop {
             let deadline = self.tracker.next_deadline();
             let wake = tokio::select! {
                 // Rights that were taken away count before anything is sent.
                 biased;
-                heard = batches.next(), if committing => Wake::Committed(heard),
-                Some(judged) = self.judging.next(), if !self.judging.is_empty() => Wake::Judged(judged),
-                () = until(deadline), if deadline.is_some() => Wake::Due,
-                command = queue.recv() => Wake::Command(command),
+                heard = batches.next(), if committing => PresenceWake::Committed(heard),
+                Some(judged) = self.judging.next(), if !self.judging.is_empty() => PresenceWake::Judged(judged),
+                () = until(deadline), if deadline.is_some() => PresenceWake::Due,
+                command = queue.recv() => PresenceWake::Command(command),
             };
             match wake {
-                Wake::Command(None) => return,
-                Wake::Command(Some(command)) => self.obey(command),
-                Wake::Committed(None) => committing = false,
-                Wake::Committed(Some(heard)) => {
+                PresenceWake::Command(None) => return,
+                PresenceWake::Command(Some(command)) => self.obey(command),
+                PresenceWake::Committed(None) => committing = false,
+                PresenceWake::Committed(Some(heard)) => {
                     let touched = match heard {
                         _ if self.tracker.is_empty() => continue,
-                        Announcement::Batch(batch) => Touched::of(&batch),
-                        Announcement::Missed(_) => Touched::everything(),
+                        Announcement::Batch(batch) => TouchedPresence::of(&batch),
+                        Announcement::Missed(_) => TouchedPresence::everything(),
                     };
                     self.on(PresenceInput::Touched(touched));
                 }
-                Wake::Judged(judged) => self.on(judged),
-                Wake::Due => self.on(PresenceInput::Tick),
+                PresenceWake::Judged(judged) => self.on(judged),
+                PresenceWake::Due => self.on(PresenceInput::Tick),
             }
             self.judge_next();
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: PresenceCommand) {
         match command {
-            Command::Ask { attendee, receiver, visitor, ask } => {
+            PresenceCommand::Ask { attendee, receiver, visitor, ask } => {
                 self.receivers.entry(attendee).or_insert(receiver);
                 self.on(PresenceInput::Asked { attendee, visitor, ask });
             }
-            Command::Heard(attendee) => self.on(PresenceInput::Heard { attendee }),
-            Command::Ended(attendee, departure) => {
+            PresenceCommand::Heard(attendee) => self.on(PresenceInput::Heard { attendee }),
+            PresenceCommand::Ended(attendee, departure) => {
                 self.receivers.remove(&attendee);
                 self.on(PresenceInput::Ended { attendee, departure });
             }
-            Command::Look(look, answer) => {
+            PresenceCommand::Look(look, answer) => {
                 let _ = answer.send(self.look(&look));
             }
         }
     }
 
-    fn look(&self, look: &Look) -> Looked {
+    fn look(&self, look: &Look) -> LookedUp {
         match look {
-            Look::Users { parts, after, limit } => Looked {
+            Look::Users { parts, after, limit } => LookedUp {
                 counts: self.tracker.counts(parts),
                 users: self.tracker.users(self.clock(), parts, after.as_deref(), *limit),
                 places: Vec::new(),
             },
             Look::Tree { under, limit } => {
-                Looked { places: self.tracker.tree(under, *limit), ..Looked::default() }
+                LookedUp { places: self.tracker.tree(under, *limit), ..LookedUp::default() }
             }
         }
     }
@@ -231,7 +233,7 @@ impl PresenceTask {
     fn perform(&mut self, output: PresenceOutput, inputs: &mut VecDeque<PresenceInput>) {
         match output {
             PresenceOutput::Judge { attendee, place, person, serial } => {
-                self.to_judge.push_back(Question { attendee, place, person, serial });
+                self.to_judge.push_back(RightsQuestion { attendee, place, person, serial });
             }
             PresenceOutput::Subscribed { attendee, name, request_id } => {
                 self.answer(attendee, |form| form.answer("subscribed", &name, request_id.as_deref()));
@@ -313,7 +315,7 @@ impl PresenceTask {
 
     fn judge_next(&mut self) {
         while self.judging.len() < JUDGEMENTS
-            && let Some(Question { attendee, place, person, serial }) = self.to_judge.pop_front()
+            && let Some(RightsQuestion { attendee, place, person, serial }) = self.to_judge.pop_front()
         {
             let judge = self.judge.clone();
             self.judging.push(Box::pin(async move {

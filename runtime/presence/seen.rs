@@ -24,7 +24,7 @@ pub struct SeenUser {
 
 /// How many are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counts {
+pub struct PresenceCounts {
     pub users: usize,
     pub connections: usize,
 }

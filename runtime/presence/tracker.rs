@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use super::agenda::{Agenda, Due};
 use super::attendee::{AttendeeKey, Departure, Proof, Visitor};
-use super::entry::{Entry, merge, metadata_bytes};
-use super::input::{Ask, Judgement, PlaceKey, PresenceClock, PresenceInput, Touched};
+use super::entry::{PresenceEntry, merge, metadata_bytes};
+use super::input::{Ask, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict, TouchedPresence};
 use super::limits::PresenceLimits;
 use super::output::{PresenceOutput, PresenceRefusal, ReceiverName};
-use super::place::{Entered, HeldEntry, Place};
-use super::seen::{Counts, SeenUser};
-use super::watcher::{Standing, Watcher};
+use super::place::{Entered, HeldEntry, PresencePlace};
+use super::seen::{PresenceCounts, SeenUser};
+use super::watcher::{Watcher, WatcherStanding};
 use crate::protocol::{Code, PresenceAction, PresenceNews};
 use crate::store::Change;
 
@@ -41,7 +41,7 @@ const WAITING: usize = 8;
 pub struct PresenceTracker {
     limits: PresenceLimits,
     attendees: HashMap<AttendeeKey, Attendee>,
-    places: HashMap<PlaceKey, Place>,
+    places: HashMap<PlaceKey, PresencePlace>,
     /// The connections of each user.
     people: HashMap<Arc<str>, HashSet<AttendeeKey>>,
     /// The resources whose first two parts are these: those that may be of a record.
@@ -56,7 +56,7 @@ pub struct PresenceTracker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceSize {
     pub place: PlaceKey,
-    pub counts: Counts,
+    pub counts: PresenceCounts,
     /// Connections that are told of it.
     pub watchers: usize,
 }
@@ -125,15 +125,15 @@ impl PresenceTracker {
         place.users_after(now, &self.limits, after).take(limit).collect()
     }
 
-    pub fn counts(&self, parts: &[String]) -> Counts {
-        self.places.get(parts).map(Place::counts).unwrap_or_default()
+    pub fn counts(&self, parts: &[String]) -> PresenceCounts {
+        self.places.get(parts).map(PresencePlace::counts).unwrap_or_default()
     }
 
     /// The resources that begin with these parts, in the order of their names; at most `limit`.
     pub fn tree(&self, under: &[String], limit: usize) -> Vec<PlaceSize> {
         let mut found: Vec<_> = self.places.iter().filter(|(key, _)| key.starts_with(under)).collect();
         found.sort_by(|left, right| left.0.cmp(right.0));
-        let sized = |(key, place): (&PlaceKey, &Place)| PlaceSize {
+        let sized = |(key, place): (&PlaceKey, &PresencePlace)| PlaceSize {
             place: key.clone(),
             counts: place.counts(),
             watchers: place.watchers.len(),
@@ -168,7 +168,7 @@ impl PresenceTracker {
             return self.begin(now, key, visitor, ask, out);
         }
         let Some(watcher) = self.watcher(key, &parts) else { return };
-        if let Standing::Judging { .. } = watcher.standing {
+        if let WatcherStanding::Judging { .. } = watcher.standing {
             if watcher.waiting.len() < WAITING {
                 watcher.waiting.push(ask);
             } else {
@@ -248,7 +248,7 @@ impl PresenceTracker {
         let Some(watcher) = self.places.get_mut(parts).and_then(|place| place.watchers.get_mut(&key)) else {
             return;
         };
-        watcher.standing = Standing::Judging { serial };
+        watcher.standing = WatcherStanding::Judging { serial };
         out.push(PresenceOutput::Judge { attendee: key, place: parts.clone(), person, serial });
     }
 
@@ -258,18 +258,18 @@ impl PresenceTracker {
         key: AttendeeKey,
         parts: &PlaceKey,
         serial: u64,
-        judgement: Judgement,
+        judgement: PresenceVerdict,
         out: &mut Vec<PresenceOutput>,
     ) {
         let Some(visitor) = self.attendees.get(&key).map(|attendee| attendee.visitor.clone()) else { return };
         let Some(watcher) = self.watcher(key, parts) else { return };
         // Rights may have changed since this was looked up: then it is looked up once more.
-        if watcher.standing != (Standing::Judging { serial }) {
+        if watcher.standing != (WatcherStanding::Judging { serial }) {
             return;
         }
         match judgement {
-            Judgement::Granted(grant) => {
-                watcher.standing = Standing::Settled;
+            PresenceVerdict::Granted(grant) => {
+                watcher.standing = WatcherStanding::Settled;
                 let may_join = grant.may_join;
                 watcher.grant = Some(grant);
                 let waiting = std::mem::take(&mut watcher.waiting);
@@ -293,11 +293,11 @@ impl PresenceTracker {
                 }
                 self.tidy(key, parts);
             }
-            Judgement::Refused => self.refuse(now, key, parts, out),
-            Judgement::Failed if watcher.grant.is_some() => {
+            PresenceVerdict::Refused => self.refuse(now, key, parts, out),
+            PresenceVerdict::Failed if watcher.grant.is_some() => {
                 self.agenda.add(now.instant + AGAIN, Due::Judge(key, parts.clone()));
             }
-            Judgement::Failed => {
+            PresenceVerdict::Failed => {
                 let waiting = std::mem::take(&mut watcher.waiting);
                 for ask in waiting {
                     let text = "whether you may see this resource could not be looked up; try again";
@@ -432,7 +432,7 @@ impl PresenceTracker {
         }
         watcher.joined = true;
         self.serial += 1;
-        let entry = Entry {
+        let entry = PresenceEntry {
             metadata: Arc::new(metadata),
             order: self.serial,
             said: news.state,
@@ -555,7 +555,7 @@ impl PresenceTracker {
         }
     }
 
-    fn on_touched(&mut self, now: PresenceClock, touched: &Touched, out: &mut Vec<PresenceOutput>) {
+    fn on_touched(&mut self, now: PresenceClock, touched: &TouchedPresence, out: &mut Vec<PresenceOutput>) {
         if touched.everything {
             let all: Vec<_> = self.attendees.iter().map(|(key, of)| (*key, of.places.clone())).collect();
             for (key, places) in all {
@@ -595,9 +595,11 @@ impl PresenceTracker {
             let ground = watcher.grant.as_ref().map(|grant| &grant.ground);
             match (watcher.standing, ground.map(|ground| ground.holds_after(change))) {
                 // What is being looked up may have been read before the change.
-                (Standing::Judging { .. }, _) | (Standing::Settled, Some(None)) => again.push(*key),
-                (Standing::Settled, Some(Some(false))) => lost.push(*key),
-                (Standing::Settled, Some(Some(true)) | None) => {}
+                (WatcherStanding::Judging { .. }, _) | (WatcherStanding::Settled, Some(None)) => {
+                    again.push(*key)
+                }
+                (WatcherStanding::Settled, Some(Some(false))) => lost.push(*key),
+                (WatcherStanding::Settled, Some(Some(true)) | None) => {}
             }
         }
         let unheld = place.held_without_sight(change);
@@ -668,7 +670,8 @@ impl PresenceTracker {
         place.flush_at = None;
         let change = place.take_change(now, &limits);
         let counts = place.counts();
-        let counted = place.told != Some(counts);
+        // A watcher that began in between may have been shown other numbers.
+        let counted = place.told != Some(counts) || !change.is_empty();
         if !change.is_empty() || counted {
             place.flushed_at = Some(now.instant);
         }
@@ -679,7 +682,7 @@ impl PresenceTracker {
         keys.sort_unstable();
         for key in keys {
             let Some(watcher) = place.watchers.get_mut(&key) else { continue };
-            if watcher.standing != Standing::Settled {
+            if watcher.standing != WatcherStanding::Settled {
                 watcher.missed = true;
                 continue;
             }

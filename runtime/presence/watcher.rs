@@ -7,7 +7,7 @@ use crate::protocol::{ResourceName, WatchKind};
 pub(super) struct Watcher {
     /// As the client wrote it last.
     pub(super) name: ResourceName,
-    pub(super) standing: Standing,
+    pub(super) standing: WatcherStanding,
     /// `None` until it was judged first.
     pub(super) grant: Option<Grant>,
     pub(super) watch: Option<WatchKind>,
@@ -24,7 +24,7 @@ pub(super) struct Watcher {
 
 /// Whether it may be sent anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WatcherStanding {
     /// It is being looked up; older answers do not count.
     Judging {
         serial: u64,
@@ -36,7 +36,7 @@ impl Watcher {
     pub(super) fn new(name: ResourceName, first: Ask) -> Watcher {
         Watcher {
             name,
-            standing: Standing::Judging { serial: 0 },
+            standing: WatcherStanding::Judging { serial: 0 },
             grant: None,
             watch: None,
             joined: false,

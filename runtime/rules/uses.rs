@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::schema::{
-    Column, Entity, EntityName, Expr, FieldIndex, Names, Operation, Record, Schema, Term, UserTerm, Value,
+    Column, Entity, EntityName, Expr, FieldIndex, NameRules, Operation, Record, Schema, Term, UserTerm, Value,
 };
 
 const USER: &str = "User";
@@ -42,7 +42,7 @@ impl Needs {
     }
 
     /// Of the rules for names of presence and rooms.
-    pub fn of_names(names: &Names) -> Needs {
+    pub fn of_names(names: &NameRules) -> Needs {
         let mut needs = Needs::default();
         names.presence.rules().chain(names.rooms.rules()).for_each(|rule| needs.add_rule(rule));
         needs

@@ -52,7 +52,7 @@ pub use model::{
 };
 pub use name_check::with_names;
 pub use name_pattern::{BadPattern, MOST_SEGMENTS, NamePattern};
-pub use name_rules::{NameMatch, NameRule, NameTable, Names, PRESENCE_WORDS, ROOM_WORDS};
+pub use name_rules::{NameMatch, NameRule, NameRules, NameTable, PRESENCE_WORDS, ROOM_WORDS};
 pub use record::Record;
 pub use render::Color;
 pub use rule::{

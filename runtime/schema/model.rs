@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::column::{Column, EntityName, FieldIndex};
 use super::delay::Delay;
-use super::name_rules::{NameTable, Names};
+use super::name_rules::{NameRules, NameTable};
 pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
 use super::text_step::{self, TextStep};
@@ -29,7 +29,7 @@ pub struct Schema {
     entities: IndexMap<EntityName, Arc<Entity>>,
     by_plural: IndexMap<Arc<str>, EntityName>,
     /// Who may use the names of presence and rooms: rules of the settings, which speak of entities.
-    names: Names,
+    names: NameRules,
 }
 
 impl Schema {
@@ -55,7 +55,7 @@ impl Schema {
         self.entities.values()
     }
 
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &NameRules {
         &self.names
     }
 

@@ -1,4 +1,4 @@
-//! `Names`: who may use which names of presence and rooms. Patterns of the settings become rules over what they capture
+//! `NameRules`: who may use which names of presence and rooms. Patterns of the settings become rules over what they capture
 //! (SEMANTICS Y5).
 //!
 //! Knows neither presence nor rooms, nor how a rule is checked and evaluated.
@@ -16,7 +16,7 @@ pub const ROOM_WORDS: &[&str] = &["subscribe", "publish"];
 
 /// See the module's text.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Names {
+pub struct NameRules {
     pub presence: NameTable,
     pub rooms: NameTable,
     /// A name that no pattern fits is open to everybody, as in `tidewire dev`; otherwise it is closed.

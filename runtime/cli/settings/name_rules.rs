@@ -7,7 +7,6 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::noun;
 use super::wrong::Wrong;
 use crate::config::{NameRuleText, NameRuleTexts, WordRuleText};
 use crate::schema::NamePattern;
@@ -69,7 +68,7 @@ fn rules(
                     return Err(Wrong::new(quoted(name), help).label("not known here").at(word.span()));
                 }
                 let DeValue::String(text) = source.get_ref() else {
-                    let found = noun(source.get_ref());
+                    let found = format!("a {}", source.get_ref().type_str());
                     return Err(Wrong::new(found, format!("write {example}"))
                         .label("expected a rule")
                         .at(source.span()));
@@ -83,7 +82,7 @@ fn rules(
         | DeValue::Boolean(_)
         | DeValue::Datetime(_)
         | DeValue::Array(_) => {
-            let found = noun(value.get_ref());
+            let found = format!("a {}", value.get_ref().type_str());
             let help = format!("write a rule, or rules for {}: {example}", list(words.iter().copied()));
             Err(Wrong::new(found, help).label("expected rules").at(value.span()))
         }
