@@ -116,9 +116,9 @@ export class PresenceManager {
     return presence;
   }
 
-  /** @returns {Attention} */
+  /** Undefined: the server sees by the frames whether the user is active. @returns {Attention | undefined} */
   #attention() {
-    return this.#env.document?.visibilityState === 'hidden' ? 'away' : 'active';
+    return this.#env.document?.visibilityState === 'hidden' ? 'away' : undefined;
   }
 }
 
@@ -136,8 +136,8 @@ export class Presence {
   #uses = 0;
   /** What this page tells; null when it only watches. @type {Metadata | null} */
   #metadata = null;
-  /** @type {Attention} */
-  #attention = 'active';
+  /** What each frame says, because a frame without it says `active`. @type {Attention | undefined} */
+  #attention;
   /** Whether it may only watch. */
   #watches = false;
   /** The pages of a list that have come. @type {Person[]} */
@@ -169,11 +169,11 @@ export class Presence {
    * @param {Metadata} metadata
    * @param {Attention} [state]
    */
-  update(metadata, state) {
+  update(metadata, state = this.#attention) {
     if (this.#uses === 0 || !this.#metadata) return;
     this.#metadata = merged(this.#metadata, metadata);
-    this.#attention = state ?? this.#attention;
-    this.#news = { metadata: { ...this.#news?.metadata, ...metadata }, state: state ?? this.#news?.state };
+    this.#attention = state;
+    this.#news = { metadata: { ...this.#news?.metadata, ...metadata }, state };
     if (!this.#options.timers.has('update')) this.#tell();
   }
 
@@ -184,7 +184,7 @@ export class Presence {
 
   // For its manager.
 
-  /** @param {Metadata | null} metadata @param {Attention} attention */
+  /** @param {Metadata | null} metadata @param {Attention | undefined} attention */
   use(metadata, attention) {
     const first = this.#uses++ === 0;
     const joins = metadata !== null && this.#metadata === null;
@@ -209,7 +209,8 @@ export class Presence {
 
   /** The user does something with the page. */
   beat() {
-    if (this.#joins && this.state.peek() === 'live') this.#rt.request('presence:heartbeat', { state: 'active' }, this.#options.channel).catch(() => {});
+    this.#attention = undefined;
+    if (this.#joins && this.state.peek() === 'live') this.#rt.request('presence:heartbeat', undefined, this.#options.channel).catch(() => {});
   }
 
   wait() {
@@ -223,9 +224,10 @@ export class Presence {
     this.wait();
   }
 
-  /** @param {Attention} attention */
+  /** @param {Attention | undefined} attention */
   look(attention) {
-    this.update({}, attention);
+    this.#attention = attention;
+    this.update({});
   }
 
   end() {
