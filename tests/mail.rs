@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::support::account::{Account, PASSWORD, log_in, open};
+use crate::support::account::{Account, log_in, open};
 use crate::support::app::TestApp;
 use crate::support::process::{ended, plain_schemas, tidewire};
 use crate::support::socket::PATIENCE;

@@ -103,7 +103,7 @@ fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart, Problem> {
         let first_rows = first_rows(sorts[at], limits[at])?;
         let view = views[at].map(str::to_owned);
         let since = since.clone().map(|position| Since { position: Some(position), view });
-        let options = SubscribeOptions { since, snapshot, count: false, first_rows };
+        let options = SubscribeOptions { since, snapshot, first_rows, ..SubscribeOptions::default() };
         asked.push(StreamChannel { channel: (*channel).to_owned(), options });
     }
     let resume = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::issuer::TestIssuer;
 use crate::support::socket::Socket;
 use crate::support::stream::EventSource;
 
