@@ -330,9 +330,11 @@ impl Repository {
         };
         let of = entity.at(field);
         let value = values::value_from_text(&current.schema, &of.kind, value).map_err(|_| missing())?;
-        let test = match of.normalized(value) {
-            Value::Text(text) if of.ignore_case => Test::Alike(text),
-            value => Test::Eq(value),
+        let value = of.normalized(value);
+        let test = if let (Value::Text(text), true) = (&value, of.ignore_case) {
+            Test::Alike(text.clone())
+        } else {
+            Test::Eq(value)
         };
         let this = Condition::new(Column::Field(field), test);
         let all = Query::all(entity.name.clone(), current.generation, 1);

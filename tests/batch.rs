@@ -350,7 +350,7 @@ async fn a_batch_of_the_wrong_shape_is_refused_with_the_place_of_the_mistake() {
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "verison": 1})),
-            "`ops[1].verison` is not a key of an operation: op, entity, id, data, version, mid; did you mean `version`?",
+            "`ops[1].verison` is not a key of an operation: op, entity, id, data, version, lease, mid; did you mean `version`?",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "mid": ""})),

@@ -187,6 +187,7 @@ impl Stage {
             let config = settings::load(&given, []).expect("the example's settings are good").config;
             let change = |ours: &mut tidewire::config::Config| {
                 (ours.http, ours.realtime, ours.store) = (config.http, config.realtime, config.store);
+                (ours.presence, ours.rooms) = (config.presence, config.rooms);
             };
             self.app = Some(TestApp::over(schema.into(), change).await);
         }

@@ -106,7 +106,7 @@ fn rules_that_do_not_fit_the_schema_say_where_and_what_to_do() {
         ("a/{x}", "watch", "x ==", "E0171", "this is not a rule"),
         ("a/{x}", "watch", "", "E0170", "1 to 4096 bytes"),
         ("a/{x}", "watch", "now > '2020-01-01'", "E0200", "now"),
-        ("a/{x:Project}", "watch", "x.name == 'a'", "E0200", "lookup"),
+        ("a/{x:Project}", "watch", "x.name == 'a'", "E0200", "cannot follow the reference `x`"),
     ] {
         let given = texts(&[(pattern, &[(word, rule)])]);
         let faults = with_names(schema(), &given, &NameRuleTexts::default()).unwrap_err();

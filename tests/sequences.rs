@@ -283,10 +283,10 @@ async fn a_database_without_counters_is_upgraded_and_its_program_refuses_it_then
     let raw = rusqlite::Connection::open(path.join("tidewire.db")).unwrap();
     let format: u32 = raw.query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
     assert_eq!(format, 6);
-    raw.execute_batch(r#"UPDATE "_meta" SET "format" = 6"#).unwrap();
+    raw.execute_batch(r#"UPDATE "_meta" SET "format" = 7"#).unwrap();
     drop(raw);
     let refused = studio::migrate(path, &schema_of(&[DRAFT, SEGMENT]), &Default::default());
-    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 6, known: 5, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(OpenError::NewerFormat { found: 7, known: 6, .. })), "{refused:?}");
 }
 
 /// A record's id may be smaller than that of an earlier one.

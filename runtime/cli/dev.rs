@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::DevArguments;
 use super::check::count;
@@ -151,6 +152,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         "  Without a name you are anonymous. With ?as=ada you are ada, with ?as=root:admin an admin"
     );
     let _ = writeln!(text, "  Stop with Ctrl-C");
+    let stop = stop_signal();
     say(&text);
     let reshaper = app.reshaper();
     let followed = async {
@@ -163,7 +165,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         }
     };
     let served = tokio::select! {
-        served = app.run(listener, stop_signal()) => served,
+        served = app.run(listener, stop) => served,
         () = followed => Ok(()),
     };
     served.map_err(|error| format!("error: {error}"))?;
@@ -214,19 +216,28 @@ pub(super) fn fit_connections(config: &mut Config) -> Result<Option<String>, Str
     }
 }
 
-pub(super) async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
-    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught");
-            let _ = interrupted.await;
-            return;
-        }
+/// Completes when the process is asked to stop. Signals are caught from this call on, and not from the first look at the future: a
+/// signal that comes right after the start must not kill the server.
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
+    let caught = |kind: SignalKind| {
+        signal(kind).inspect_err(|error| tracing::warn!(%error, "a signal to stop cannot be caught")).ok()
     };
-    tokio::select! {
-        _ = interrupted => {}
-        _ = terminated.recv() => {}
+    let (interrupted, terminated) = (caught(SignalKind::interrupt()), caught(SignalKind::terminate()));
+    async move {
+        tokio::select! {
+            () = received(interrupted) => {}
+            () = received(terminated) => {}
+        }
+    }
+}
+
+/// Never completes without a signal to wait for.
+async fn received(caught: Option<Signal>) {
+    match caught {
+        Some(mut signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -117,8 +117,9 @@ async fn serve_loaded(
     let url = url.unwrap_or_else(|| format!("{scheme}://{address}"));
     text.push_str(&first_link(&app, &url).await?);
     let _ = writeln!(text, "  Stop with Ctrl-C");
+    let stop = stop_signal();
     say(&text);
-    app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
+    app.run(listener, stop).await.map_err(|error| format!("error: {error}"))?;
     say("Stopped\n");
     Ok(())
 }

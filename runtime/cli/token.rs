@@ -42,7 +42,7 @@ pub fn run(command: &TokenCommand) -> ExitCode {
         Err(error) => return Refused::failed(format!("the runtime cannot start: {error}")).tell(),
     };
     match runtime.block_on(perform(&vault, &Env::system(), command)) {
-        Ok(Done { out, note }) => {
+        Ok(TokenOutput { out, note }) => {
             let _ = std::io::stderr().write_all(note.as_bytes());
             let _ = std::io::stdout().write_all(out.as_bytes());
             ExitCode::SUCCESS
@@ -52,13 +52,13 @@ pub fn run(command: &TokenCommand) -> ExitCode {
 }
 
 /// What the command prints.
-struct Done {
+struct TokenOutput {
     out: String,
     /// For the person, on stderr, so that stdout is the secret alone.
     note: String,
 }
 
-async fn perform(vault: &Arc<dyn Vault>, env: &Env, command: &TokenCommand) -> Result<Done, Refused> {
+async fn perform(vault: &Arc<dyn Vault>, env: &Env, command: &TokenCommand) -> Result<TokenOutput, Refused> {
     match command {
         TokenCommand::Issue { name, shared, role, publish, days, .. } => {
             let grant = match shared {
@@ -75,17 +75,17 @@ async fn perform(vault: &Arc<dyn Vault>, env: &Env, command: &TokenCommand) -> R
                 "The token {} of {name} is good {until}. It is shown only now: the server keeps its hash.\n",
                 issued.stored.id
             );
-            Ok(Done { out: format!("{}\n", issued.secret.text()), note })
+            Ok(TokenOutput { out: format!("{}\n", issued.secret.text()), note })
         }
         TokenCommand::List { json, .. } => {
             let rows = tokens_of(&**vault, env, None).await.map_err(refused)?;
             let out = if *json { json_of(&rows) } else { text_of(&rows) };
-            Ok(Done { out, note: String::new() })
+            Ok(TokenOutput { out, note: String::new() })
         }
         TokenCommand::Revoke { name, id, .. } => {
             let ended = revoke_tokens(&**vault, name, id.as_deref()).await.map_err(refused)?;
             let tokens = count(ended, "token", "tokens");
-            Ok(Done { out: format!("{tokens} of {name} revoked\n"), note: String::new() })
+            Ok(TokenOutput { out: format!("{tokens} of {name} revoked\n"), note: String::new() })
         }
     }
 }

@@ -8,6 +8,7 @@ mod adoption;
 mod departed;
 mod entries;
 mod error;
+mod forgotten;
 mod identities;
 mod keeping;
 mod known_sessions;

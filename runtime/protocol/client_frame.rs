@@ -188,9 +188,10 @@ impl MutateFrame<'_> {
         let payload = self.payload.map(RawValue::get).unwrap_or("null");
         if !payload.starts_with('{') {
             let value: Value = serde_json::from_str(payload).unwrap_or_default();
-            return Err(wrong(match value {
-                Value::Null => "the frame has no `payload`: it says what to write".to_owned(),
-                other => format!("`payload` is {}, not an object", kind(&other)),
+            return Err(wrong(if value.is_null() {
+                "the frame has no `payload`: it says what to write".to_owned()
+            } else {
+                format!("`payload` is {}, not an object", kind(&value))
             }));
         }
         let message = ClientMessage::Mutate { payload: payload.to_owned() };

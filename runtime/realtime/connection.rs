@@ -94,6 +94,8 @@ enum LoopEvent {
 
 /// What follows from an event.
 enum Step {
+    /// The outbox has something to write.
+    Drain,
     Perform(Vec<Effect>),
     /// Ends in order.
     Close(Ended),
@@ -158,13 +160,11 @@ impl<T: Transport> Connection<T> {
             {
                 break ended;
             }
-            let went_on = match event {
-                LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
-                event => match self.hear(event) {
-                    Step::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
-                    Step::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
-                    Step::End(ended) => Err(ended),
-                },
+            let went_on = match self.hear(event) {
+                Step::Drain => self.drain_outbox(&mut reading).await,
+                Step::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
+                Step::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
+                Step::End(ended) => Err(ended),
             };
             if let Err(ended) = went_on {
                 break ended;
@@ -189,7 +189,7 @@ impl<T: Transport> Connection<T> {
     fn hear(&mut self, event: LoopEvent) -> Step {
         let now = self.now();
         let effects = match event {
-            LoopEvent::Outbox => Vec::new(),
+            LoopEvent::Outbox => return Step::Drain,
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
                 Arrival::Follows(start) => self.session.on(now, Input::Start(start)),

@@ -194,10 +194,10 @@ impl MutationRefusal {
     }
 
     fn of_caller(error: IdentityError) -> MutationRefusal {
-        match error {
-            IdentityError::Repository(error) => error.into(),
-            other => MutationRefusal::new(other.code(), other.to_string()),
+        if let IdentityError::Repository(error) = error {
+            return error.into();
         }
+        MutationRefusal::new(error.code(), error.to_string())
     }
 
     pub fn payload(&self) -> ErrorPayload<'_> {

@@ -378,7 +378,7 @@ impl Sessions {
         let answer = proven.map(|asked| greeting.after_auth(asked.request_id.as_deref(), form, now));
         let wait = around.config.write_timeout;
         // A user who was greeted is here: a lease can be passed to them.
-        let mut connection = self.connection(transport, arrived, known, around, entrant);
+        let mut connection = self.connection(transport, *arrived, known, around, entrant);
         tell(&mut *connection.transport, frame, wait).await?;
         if let Some(answer) = answer {
             tell(&mut *connection.transport, answer, wait).await?;
@@ -389,7 +389,7 @@ impl Sessions {
     fn connection<T: Transport>(
         &self,
         transport: Box<T>,
-        arrived: Box<Arrived>,
+        arrived: Arrived,
         known: At<Principal>,
         around: Surroundings,
         entrant: Entrant,

@@ -105,11 +105,11 @@ mod tests {
             ),
             (
                 r#"{"op":"create","entity":"T","data":{},"atomic":true}"#,
-                "`payload.op` is not a key of a batch: atomic, ops, mid",
+                "`payload.data` is not a key of a batch: atomic, ops, mid",
             ),
             (
                 r#"{"op":"create","entity":"T","data":{},"other":1}"#,
-                "`payload.other` is not a key of a `mutate`: op, entity, id, data, version, mid",
+                "`payload.other` is not a key of a `mutate`: op, entity, id, data, version, lease, mid",
             ),
             (
                 r#"{"op":"create","op":"delete"}"#,

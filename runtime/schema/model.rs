@@ -297,12 +297,11 @@ impl Field {
 
     /// A value of the field as it is stored.
     pub fn normalized(&self, value: Value) -> Value {
-        match value {
-            Value::Text(text) if !self.normalize.is_empty() => {
-                Value::Text(text_step::normalized(&self.normalize, text))
-            }
-            value => value,
+        if self.normalize.is_empty() {
+            return value;
         }
+        let Value::Text(text) = value else { return value };
+        Value::Text(text_step::normalized(&self.normalize, text))
     }
 
     /// Whether no client may set it.

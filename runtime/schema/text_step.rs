@@ -68,7 +68,7 @@ mod tests {
             }
         }
         let all = |text: &str| normalized(&TextStep::ALL, text.to_owned());
-        assert_eq!(all(" E\u{301}a Σ\t"), "\u{e9}a ς");
+        assert_eq!(all(" E\u{301}a ΑΣ\t"), "\u{e9}a ας", "the last sigma of a word has a form of its own");
         assert_eq!(all("Straße"), "straße", "small letters are no folded ones");
     }
 }

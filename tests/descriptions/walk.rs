@@ -188,6 +188,8 @@ async fn administration(walk: &mut Walk, app: &TestApp) {
     let login = json!({"name": "ada", "password": "another horse"});
     walk.step("POST /api/auth/login", login, (200, "")).await;
     let _socket = Socket::open(app.address).await;
+    walk.step("GET /api/admin/presence", Value::Null, (403, "FORBIDDEN")).await;
+    walk.step("GET /api/admin/presence?as=ops:admin", Value::Null, (200, "")).await;
     for kind in ["connections", "sessions"] {
         let list = format!("GET /api/admin/{kind}");
         walk.step(&list, Value::Null, (403, "FORBIDDEN")).await;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::page::{blocks, root};
 use crate::support::app::{Client, TestApp};
 use crate::support::process::{ended, tidewire};
+use crate::support::socket::Socket;
 
 /// Checks a file in the place of the shipped one. Comments are left out: they copy fields of a whole task.
 async fn check(about: &str, name: &str, text: &str) {
@@ -50,7 +51,7 @@ async fn schema_samples(page: &str) -> usize {
 #[tokio::test]
 async fn every_sample_of_a_schema_file_has_no_error() {
     assert_eq!(schema_samples("README.md").await, 2);
-    assert_eq!(schema_samples("docs/schema.md").await, 9);
+    assert_eq!(schema_samples("docs/schema.md").await, 11);
     // Its recipes are served by `permissions`; this is the block before them.
     let sample = &blocks("docs/permissions.md", &["toml"])[0];
     let fields = std::fs::read_to_string(root().join("schemas/task.toml")).unwrap();
@@ -193,7 +194,14 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let root = app.client_as("root:admin");
     let told = root.call("POST", "/api/realtime/rooms/project%2F7", message).await;
     assert_eq!((told.status, told.text.as_str()), (200, "{\"receivers\":0}"));
-    assert_eq!(blocks(page, &["json"]).len(), 10, "a new sample is a new line of this test");
+    let mut socket = Socket::open_at(app.address, "/ws?as=ada").await;
+    let join =
+        r#"{"type":"presence:join","channel":"presence:Task","payload":{"metadata":{"field":"title"}}}"#;
+    socket.send_text(join).await;
+    socket.expect("presence:sync").await;
+    let here = ada.get("/api/realtime/presence/Task").await;
+    assert_shape(&here, &sample(page, "\"joinedAt\""));
+    assert_eq!(blocks(page, &["json"]).len(), 11, "a new sample is a new line of this test");
 }
 
 /// Questions that the page writes in its text: all of them are answered.
@@ -209,6 +217,7 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
         // Numbers about sockets are for admins; a poll asks for a channel.
         let path = path
             .replace("/stats", "/stats?as=root:admin")
+            .replace("/admin/presence", "/admin/presence?as=root:admin")
             .replace("/admin/connections", "/admin/connections?as=root:admin")
             .replace("/admin/sessions", "/admin/sessions?as=root:admin")
             .replace("/changes", "/changes?channel=entity:Task");

@@ -120,7 +120,7 @@ settings! {
     auth.tokens: SettingKind::File, "TOML file of other issuers whose tokens count, of shared tokens and of tokens of machines (docs/users.md).";
     auth.expiry_warning: SettingKind::Time(0..=HOUR), "A socket is warned this long before its session ends.";
     auth.mail: SettingKind::File, "File of the mail server that sends links to users: server, user, password, from and url.";
-    auth.token_wait: SettingKind::Time(0..=MINUTE), "With auth.anonymous = false: how long a socket may take to send its token in an `auth` frame. 0: it must bring the token when it connects.";
+    auth.token_wait: SettingKind::Time(0..=MINUTE), "Where anonymous callers are refused: how long a socket may take to send its token in an `auth` frame. 0: it must bring the token when it connects.";
 
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr: `text` or `json`.", flag "log" "FORM";
     log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";

@@ -46,8 +46,12 @@ struct Columns {
 }
 
 /// Every user of the file, or all of its mistakes.
-pub(super) fn read(input: impl Read, source: ListSource) -> Result<Vec<WantedUser>, Vec<LineFault>> {
-    let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
+pub(super) fn read(mut input: impl Read, source: ListSource) -> Result<Vec<WantedUser>, Vec<LineFault>> {
+    let mut bytes = Vec::new();
+    if let Err(error) = input.read_to_end(&mut bytes) {
+        return Err(vec![LineFault { line: 1, message: format!("cannot be read: {error}") }]);
+    }
+    let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*bytes);
     let (mut users, mut faults) = (Vec::new(), Vec::new());
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut columns: Option<Columns> = None;
@@ -60,7 +64,7 @@ pub(super) fn read(input: impl Read, source: ListSource) -> Result<Vec<WantedUse
                 break;
             }
         };
-        let line = row.position().map_or(1, csv::Position::line);
+        let line = row.position().map_or(1, |position| line_of(&bytes, position));
         let Some(columns) = &columns else {
             match header(&row, source) {
                 Ok(found) => columns = Some(found),
@@ -91,6 +95,13 @@ pub(super) fn read(input: impl Read, source: ListSource) -> Result<Vec<WantedUse
         faults.push(LineFault { line: 1, message });
     }
     if faults.is_empty() { Ok(users) } else { Err(faults) }
+}
+
+/// A row is said to begin where the one before it ended, so what is left of that line end, and empty lines, stand before it.
+fn line_of(bytes: &[u8], position: &csv::Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(bytes.len()).min(bytes.len());
+    let before = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + before.filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn header(row: &csv::StringRecord, source: ListSource) -> Result<Columns, Vec<String>> {
@@ -132,7 +143,8 @@ fn user(row: &csv::StringRecord, columns: &Columns, line: u64) -> Result<WantedU
     }
     let cell = |at: Option<usize>| at.and_then(|at| row.get(at)).filter(|text| !text.is_empty());
     let text = row.get(columns.name).unwrap_or_default();
-    let name = LoginName::parse(text).map_err(|fault| format!("the name `{}` {fault}", shown(text)))?;
+    let name = LoginName::parse(text)
+        .map_err(|fault| format!("the name `{}` {fault}", shown(&text.escape_debug().to_string())))?;
     let role = cell(columns.role);
     if let Some(role) = role
         && (role.chars().count() > LONGEST_ROLE || role.chars().any(char::is_control))
