@@ -185,6 +185,16 @@ pub struct PongPayload<'a> {
     pub seq: Option<Seq>,
 }
 
+/// Payload of `auth:ok` and of `auth:expiring`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginPayload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
 /// Payload of `error`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

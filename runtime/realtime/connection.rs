@@ -93,7 +93,7 @@ enum LoopEvent {
 }
 
 /// What follows from an event.
-enum Step {
+enum NextStep {
     /// The outbox has something to write.
     Drain,
     Perform(Vec<Effect>),
@@ -161,10 +161,10 @@ impl<T: Transport> Connection<T> {
                 break ended;
             }
             let went_on = match self.hear(event) {
-                Step::Drain => self.drain_outbox(&mut reading).await,
-                Step::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
-                Step::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
-                Step::End(ended) => Err(ended),
+                NextStep::Drain => self.drain_outbox(&mut reading).await,
+                NextStep::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
+                NextStep::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
+                NextStep::End(ended) => Err(ended),
             };
             if let Err(ended) = went_on {
                 break ended;
@@ -186,10 +186,10 @@ impl<T: Transport> Connection<T> {
     }
 
     /// What the session says to an event.
-    fn hear(&mut self, event: LoopEvent) -> Step {
+    fn hear(&mut self, event: LoopEvent) -> NextStep {
         let now = self.now();
         let effects = match event {
-            LoopEvent::Outbox => return Step::Drain,
+            LoopEvent::Outbox => return NextStep::Drain,
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
                 Arrival::Follows(start) => self.session.on(now, Input::Start(start)),
@@ -199,9 +199,9 @@ impl<T: Transport> Connection<T> {
                     self.attendance.heard();
                     self.session.on(now, Input::Heard)
                 }
-                Arrival::Closed => return Step::Close(Ended::ByPeer),
-                Arrival::Gone => return Step::End(Ended::ByPeer),
-                Arrival::Broken(code) => return Step::Close(Ended::ByServer(code)),
+                Arrival::Closed => return NextStep::Close(Ended::ByPeer),
+                Arrival::Gone => return NextStep::End(Ended::ByPeer),
+                Arrival::Broken(code) => return NextStep::Close(Ended::ByServer(code)),
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
@@ -225,7 +225,7 @@ impl<T: Transport> Connection<T> {
                 self.session.on(now, Input::Drain { reconnect_in_ms })
             }
         };
-        Step::Perform(effects)
+        NextStep::Perform(effects)
     }
 
     /// Answers what is being written, as a server that stops does with requests in flight.

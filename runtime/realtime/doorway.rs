@@ -35,22 +35,22 @@ pub(super) struct Proven {
 }
 
 /// Why a peer does not come in.
-pub(super) enum Outside {
+pub(super) enum NotProven {
     /// It is to be told.
     Refused(NotAdmitted),
     /// The connection has ended.
     Gone(Ended),
 }
 
-impl From<NotAdmitted> for Outside {
-    fn from(refused: NotAdmitted) -> Outside {
-        Outside::Refused(refused)
+impl From<NotAdmitted> for NotProven {
+    fn from(refused: NotAdmitted) -> NotProven {
+        NotProven::Refused(refused)
     }
 }
 
 impl Doorway<'_> {
     /// Waits for the token, for as long as the settings say.
-    pub(super) async fn wait<T: Transport>(&self, transport: &mut T) -> Result<Proven, Outside> {
+    pub(super) async fn wait<T: Transport>(&self, transport: &mut T) -> Result<Proven, NotProven> {
         let config = self.lifecycle.around().config;
         let wait = self.door.config().token_wait;
         let deadline = Instant::now() + wait;
@@ -58,13 +58,13 @@ impl Doorway<'_> {
         loop {
             let arrival = tokio::select! {
                 () = self.lifecycle.drained() => {
-                    return Err(Outside::Gone(close(transport, Ended::ByServer(CloseCode::Restart)).await));
+                    return Err(NotProven::Gone(close(transport, Ended::ByServer(CloseCode::Restart)).await));
                 }
                 () = sleep_until(deadline) => return Err(late(wait).into()),
                 arrival = transport.next() => arrival,
             };
             if !rate.admit(Instant::now()) {
-                return Err(Outside::Gone(
+                return Err(NotProven::Gone(
                     close(transport, Ended::ByServer(CloseCode::TooManyMessages)).await,
                 ));
             }
@@ -78,12 +78,12 @@ impl Doorway<'_> {
                 Arrival::Binary | Arrival::Follows(_) => return Err(not_first(None).into()),
                 Arrival::Oversized => {
                     let ended = Ended::ByServer(CloseCode::FrameTooLarge);
-                    return Err(Outside::Gone(close(transport, ended).await));
+                    return Err(NotProven::Gone(close(transport, ended).await));
                 }
-                Arrival::Closed => return Err(Outside::Gone(close(transport, Ended::ByPeer).await)),
-                Arrival::Gone => return Err(Outside::Gone(Ended::ByPeer)),
+                Arrival::Closed => return Err(NotProven::Gone(close(transport, Ended::ByPeer).await)),
+                Arrival::Gone => return Err(NotProven::Gone(Ended::ByPeer)),
                 Arrival::Broken(code) => {
-                    return Err(Outside::Gone(close(transport, Ended::ByServer(code)).await));
+                    return Err(NotProven::Gone(close(transport, Ended::ByServer(code)).await));
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Doorway<'_> {
         transport: &mut T,
         text: &str,
         limit: Duration,
-    ) -> Result<Option<Proven>, Outside> {
+    ) -> Result<Option<Proven>, NotProven> {
         let ClientFrame { request_id, message } = match ClientFrame::parse(text) {
             Ok(frame) => frame,
             Err(error) => return Err(not_first(error.request_id).into()),
@@ -110,7 +110,7 @@ impl Doorway<'_> {
             }
             ClientMessage::Ping => {
                 let frame = self.pong(transport, request_id.as_deref());
-                tell(transport, frame, limit).await.map_err(Outside::Gone)?;
+                tell(transport, frame, limit).await.map_err(NotProven::Gone)?;
                 Ok(None)
             }
             ClientMessage::Subscribe { .. }

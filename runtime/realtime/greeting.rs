@@ -5,14 +5,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 
 use super::places::NoPlace;
 use super::session::Surroundings;
 use crate::identity::IdentityError;
 use crate::ids::{ConnectionId, Seq, Timestamp};
 use crate::metrics::Refusal;
-use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
+use crate::protocol::server_frame::{
+    ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload, LoginPayload,
+};
 use crate::protocol::wire::reconnect_line;
 use crate::protocol::{CloseCode, Code, WireForm};
 
@@ -59,16 +60,6 @@ impl From<NoPlace> for NotAdmitted {
         let close = CloseCode::TooManyConnections;
         NotAdmitted { code: Code::ConnectionLimit, message: full.to_string(), close, why, request_id: None }
     }
-}
-
-/// Payload of `auth:ok` and of `auth:expiring`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LoginPayload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expires_at: Option<String>,
 }
 
 /// The first frame of a connection that was admitted.

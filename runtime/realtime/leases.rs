@@ -41,12 +41,12 @@ pub struct Leases {
     /// One commit at a time, so that the book hears of them in their order.
     turn: tokio::sync::Mutex<()>,
     /// Held for one look, never across an await.
-    state: Mutex<State>,
+    state: Mutex<LeasesHeld>,
     /// Something may be due earlier than before.
     changed: Notify,
 }
 
-struct State {
+struct LeasesHeld {
     book: LeaseBook,
     /// Who is connected.
     connections: HashMap<Arc<str>, HashMap<ConnectionKey, Connected, RandomState>, RandomState>,
@@ -55,7 +55,7 @@ struct State {
     waiting: HashMap<Resource, HashMap<ConnectionKey, Arc<Outbox>, RandomState>, RandomState>,
 }
 
-impl State {
+impl LeasesHeld {
     fn wait(&mut self, resource: &Resource, user: &str, connection: ConnectionKey, most: usize) {
         let waits = self.waiting.values().filter(|waiting| waiting.contains_key(&connection)).count();
         let connected = self.connections.get(user).and_then(|connections| connections.get(&connection));
@@ -104,7 +104,7 @@ impl Leases {
             lasts: config.lease_time,
             most: config.leases,
             turn: tokio::sync::Mutex::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(LeasesHeld {
                 book: LeaseBook::new(config.lease_hold),
                 connections: HashMap::default(),
                 waiting: HashMap::default(),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::attendance::PresenceAttendance;
 use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
-use super::doorway::{Doorway, Outside};
+use super::doorway::{Doorway, NotProven};
 use super::greeting::{Greeting, NotAdmitted};
 use super::leases::{LeaseSeat, Leases};
 use super::lifecycle::{Lifecycle, News};
@@ -285,8 +285,8 @@ impl Sessions {
         let (lifecycle, env, address) = (&*self.lifecycle, &self.env, arrived.identity.address);
         let proven = match (Doorway { lifecycle, env, door, address }).wait(&mut *transport).await {
             Ok(proven) => proven,
-            Err(Outside::Refused(refused)) => return self.refuse(transport, &refused).await,
-            Err(Outside::Gone(ended)) => {
+            Err(NotProven::Refused(refused)) => return self.refuse(transport, &refused).await,
+            Err(NotProven::Gone(ended)) => {
                 self.metrics.errors.closed(ended.code());
                 return ended;
             }

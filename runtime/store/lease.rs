@@ -77,7 +77,7 @@ pub struct LeaseProof {
 
 /// Whose the lease of a record is at one moment, as one user sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseStanding {
     Free,
     Mine,
     Theirs,
@@ -108,18 +108,18 @@ impl Lease {
 
 impl LeaseAct {
     /// What is done about a lease that stands so; `fits`: the act names its number. Total: every act has an answer to every standing.
-    pub fn step(&self, standing: Standing, fits: bool) -> LeaseStep {
+    pub fn step(&self, standing: LeaseStanding, fits: bool) -> LeaseStep {
         match (self, standing) {
-            (LeaseAct::Acquire { .. }, Standing::Free) => LeaseStep::Grant,
-            (LeaseAct::Acquire { .. }, Standing::Mine) => LeaseStep::Extend,
-            (LeaseAct::Acquire { .. }, Standing::Theirs) => LeaseStep::RefuseHeld,
-            (LeaseAct::Renew { .. }, Standing::Mine) if fits => LeaseStep::Extend,
-            (LeaseAct::Pass { .. }, Standing::Mine) if fits => LeaseStep::Grant,
-            (LeaseAct::Release { .. }, Standing::Mine) if fits => LeaseStep::Clear,
+            (LeaseAct::Acquire { .. }, LeaseStanding::Free) => LeaseStep::Grant,
+            (LeaseAct::Acquire { .. }, LeaseStanding::Mine) => LeaseStep::Extend,
+            (LeaseAct::Acquire { .. }, LeaseStanding::Theirs) => LeaseStep::RefuseHeld,
+            (LeaseAct::Renew { .. }, LeaseStanding::Mine) if fits => LeaseStep::Extend,
+            (LeaseAct::Pass { .. }, LeaseStanding::Mine) if fits => LeaseStep::Grant,
+            (LeaseAct::Release { .. }, LeaseStanding::Mine) if fits => LeaseStep::Clear,
             (LeaseAct::Renew { .. } | LeaseAct::Pass { .. } | LeaseAct::Release { .. }, _) => {
                 LeaseStep::RefuseLost
             }
-            (LeaseAct::End { .. }, Standing::Free) => LeaseStep::Keep,
+            (LeaseAct::End { .. }, LeaseStanding::Free) => LeaseStep::Keep,
             (LeaseAct::End { fence: None }, _) => LeaseStep::Clear,
             (LeaseAct::End { fence: Some(_) }, _) if fits => LeaseStep::Clear,
             (LeaseAct::End { fence: Some(_) }, _) => LeaseStep::Keep,
@@ -165,11 +165,11 @@ mod tests {
             LeaseAct::End { fence: None },
         ];
         let columns = [
-            (Standing::Free, false),
-            (Standing::Mine, true),
-            (Standing::Mine, false),
-            (Standing::Theirs, true),
-            (Standing::Theirs, false),
+            (LeaseStanding::Free, false),
+            (LeaseStanding::Mine, true),
+            (LeaseStanding::Mine, false),
+            (LeaseStanding::Theirs, true),
+            (LeaseStanding::Theirs, false),
         ];
         let table = [
             [Grant, Extend, Extend, RefuseHeld, RefuseHeld],

@@ -47,7 +47,7 @@ pub use contract::{ReadFuture, Store};
 pub use error::{CommitError, Hidden, StoreError};
 pub use export::{ExportError, Exported, Sink};
 pub use glance::{Glance, GlanceRecords};
-pub use lease::{Lease, LeaseAct, LeaseOp, LeaseProof, LeaseState, LeaseStep, RecordLease, Standing};
+pub use lease::{Lease, LeaseAct, LeaseOp, LeaseProof, LeaseStanding, LeaseState, LeaseStep, RecordLease};
 pub use log::{Change, ChangeCause, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use operation::{Idempotency, Many, ManyEdit, Op, OpResult, OpStatus, Outcome, Tally, Unit};

@@ -89,6 +89,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     changes(&mut walk).await;
     messages(&mut walk).await;
     streams(&mut walk).await;
+    issuers(&mut walk, app.address).await;
     users(&mut walk).await;
     administration(&mut walk, &app).await;
 
@@ -142,6 +143,21 @@ async fn streams(walk: &mut Walk) {
     let mut stream = EventSource::open(walk.client.request("GET", "/sse?channel=entity:Task")).await;
     stream.expect("welcome").await;
     walk.judge.succeeded.insert(("get".to_owned(), "/sse".to_owned()));
+}
+
+async fn issuers(walk: &mut Walk, address: std::net::SocketAddr) {
+    walk.step("GET /api/auth/issuers", Value::Null, (200, "")).await;
+    walk.step("GET /api/auth/issuers/other/login", Value::Null, (404, "NOT_FOUND")).await;
+    let elsewhere = "GET /api/auth/issuers/acme/login?return=https%3A%2F%2Felsewhere.example";
+    walk.step(elsewhere, Value::Null, (400, "BAD_QUERY")).await;
+    let begun = walk.step("GET /api/auth/issuers/acme/login?return=/tasks", Value::Null, (303, "")).await;
+    let cookie = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+    let back = walk.client.http.get(begun.header("location")).send().await.unwrap();
+    let back = back.headers()["location"].to_str().unwrap().replace(&format!("http://{address}"), "");
+    let cookie = [("cookie", &*cookie)];
+    walk.step_with(&format!("GET {back}"), Value::Null, &cookie, (303, "")).await;
+    walk.step_with(&format!("GET {back}"), Value::Null, &cookie, (401, "UNAUTHENTICATED")).await;
+    walk.step("GET /api/auth/issuers/acme/callback?error=denied", Value::Null, (401, "LOGIN_FAILED")).await;
 }
 
 async fn users(walk: &mut Walk) {

@@ -195,6 +195,7 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let told = root.call("POST", "/api/realtime/rooms/project%2F7", message).await;
     assert_eq!((told.status, told.text.as_str()), (200, "{\"receivers\":0}"));
     let mut socket = Socket::open_at(app.address, "/ws?as=ada").await;
+    socket.expect("connected").await;
     let join =
         r#"{"type":"presence:join","channel":"presence:Task","payload":{"metadata":{"field":"title"}}}"#;
     socket.send_text(join).await;
@@ -213,6 +214,10 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
     let mut count = 0;
     for found in question.captures_iter(&text) {
         count += 1;
+        if found[1].starts_with("/sse") {
+            // An answer without an end: `sse` reads it.
+            continue;
+        }
         let path = found[1].replace("0190…", &uuid("0191"));
         // Numbers about sockets are for admins; a poll asks for a channel.
         let path = path

@@ -186,7 +186,7 @@ impl Outside {
         env: &Env,
     ) -> Result<String, IdentityError> {
         #[derive(Deserialize)]
-        struct Granted {
+        struct TokenAnswer {
             id_token: String,
         }
         let endpoints = issuer.discovered(env).await.ok_or(IdentityError::KeysUnavailable)?;
@@ -210,7 +210,7 @@ impl Outside {
             request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
         }
         let text = self.fetcher().answer(request).await.map_err(failed)?;
-        let granted: Granted =
+        let granted: TokenAnswer =
             serde_json::from_str(&text).map_err(|_| failed("the answer has no id_token".to_owned()))?;
         Ok(granted.id_token)
     }

@@ -8,9 +8,9 @@ use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::Timestamp;
+use crate::protocol::server_frame::LoginPayload;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
-use crate::realtime::greeting::LoginPayload;
 use crate::realtime::roster::Expulsion;
 
 impl Session {

@@ -13,7 +13,7 @@ use crate::rules::Asker;
 use crate::schema::Operation;
 use crate::store::relations::Relation;
 use crate::store::{
-    CommitError, Lease, LeaseAct, LeaseOp, LeaseState, LeaseStep, OpResult, OpStatus, Standing,
+    CommitError, Lease, LeaseAct, LeaseOp, LeaseStanding, LeaseState, LeaseStep, OpResult, OpStatus,
 };
 
 impl<'a, T: Transaction> Work<'a, T> {
@@ -54,9 +54,9 @@ impl<'a, T: Transaction> Work<'a, T> {
         let held = self.transaction.lease(relation, &id).await?;
         let held = held.filter(|lease| lease.is_held(self.log.at));
         let standing = match &held {
-            None => Standing::Free,
-            Some(lease) if Some(&lease.holder) == person.as_ref() => Standing::Mine,
-            Some(_) => Standing::Theirs,
+            None => LeaseStanding::Free,
+            Some(lease) if Some(&lease.holder) == person.as_ref() => LeaseStanding::Mine,
+            Some(_) => LeaseStanding::Theirs,
         };
         let fits = held.as_ref().map(|lease| lease.fence) == act.fence();
         let until = act.until().unwrap_or(self.log.at);
