@@ -177,8 +177,9 @@ impl Repository {
         &self,
         results: &[Result<Written, RepositoryError>],
     ) -> Result<Position, RepositoryError> {
-        match answer::end_of(results) {
-            Some(end) => Ok(end),
+        // All of one batch are of one epoch.
+        match results.iter().flatten().max_by_key(|written| written.seq) {
+            Some(last) => Ok(Position { epoch: last.epoch.clone(), seq: last.seq }),
             None => self.head().await.map(|at| Position { epoch: at.epoch, seq: at.seq }),
         }
     }

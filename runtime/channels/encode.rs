@@ -27,7 +27,7 @@ pub struct ChannelPlace<'a> {
 
 /// What a change of a record is for a subscriber.
 #[derive(Debug, Clone, Copy)]
-struct RecordEvent<'a> {
+struct SeenRecord<'a> {
     verdict: Verdict,
     mask: &'a Mask,
 }
@@ -122,7 +122,7 @@ pub(super) fn write_head(
 pub(super) fn write_tail(change: &Change, event: &Event, sight: &Sight, channel: &str, out: &mut Vec<u8>) {
     match (event, sight) {
         (Event::Record { verdict, mask }, Sight::Records { read_scope, .. }) => {
-            write_tail_of_record(change, RecordEvent { verdict: *verdict, mask }, read_scope, channel, out);
+            write_tail_of_record(change, SeenRecord { verdict: *verdict, mask }, read_scope, channel, out);
         }
         (Event::Entry(entry), _) => write_tail_of_entry(entry, channel, out),
         // No activity tells of a record itself.
@@ -148,12 +148,12 @@ fn write_tail_of_entry(entry: &ActivityEntry, channel: &str, out: &mut Vec<u8>) 
 
 fn write_tail_of_record(
     change: &Change,
-    event: RecordEvent<'_>,
+    event: SeenRecord<'_>,
     read_scope: &ReadScope,
     channel: &str,
     out: &mut Vec<u8>,
 ) {
-    let RecordEvent { verdict, mask } = event;
+    let SeenRecord { verdict, mask } = event;
     let shown = matches!(verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
     let payload = match &change.after {
         Some(after) if shown => record_of(change, after, mask, read_scope),

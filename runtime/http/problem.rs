@@ -155,14 +155,15 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = status(self.0.code).into_response();
+        let status = status(self.0.code);
+        let mut response = status.into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.0.wait {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         } else if let Some(seconds) = retry_after(self.0.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
-        if self.0.code == Code::Unauthenticated {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.0.code == Code::UnsupportedMediaType {

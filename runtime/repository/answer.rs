@@ -85,12 +85,6 @@ pub fn json_of_each(
     json
 }
 
-/// The position of the last operation that succeeded; all of one batch are of one epoch.
-pub(super) fn end_of(results: &[Result<Written, RepositoryError>]) -> Option<Position> {
-    let last = results.iter().flatten().max_by_key(|written| written.seq)?;
-    Some(Position { epoch: last.epoch.clone(), seq: last.seq })
-}
-
 fn position(epoch: &Epoch, seq: Seq) -> Vec<u8> {
     let mut json = b"{\"epoch\":".to_vec();
     write_json_of(epoch, &mut json);

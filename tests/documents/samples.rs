@@ -225,6 +225,7 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
             .replace("/admin/presence", "/admin/presence?as=root:admin")
             .replace("/admin/connections", "/admin/connections?as=root:admin")
             .replace("/admin/sessions", "/admin/sessions?as=root:admin")
+            .replace("Task/<id>", "Task")
             .replace("/changes", "/changes?channel=entity:Task");
         let client = if path.contains("?as=") { Client::new(_app.address) } else { ada.clone() };
         let answer = client.call("GET", &path, Value::Null).await;

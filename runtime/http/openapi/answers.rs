@@ -115,7 +115,7 @@ impl Describer<'_> {
             if codes.iter().any(|code| problem::retry_after(*code).is_some()) {
                 headers.push("Retry-After");
             }
-            if codes.contains(&Code::Unauthenticated) {
+            if codes.iter().any(|code| problem::status(*code) == StatusCode::UNAUTHORIZED) {
                 headers.push("WWW-Authenticate");
             }
             let hints: Vec<String> =

@@ -49,6 +49,7 @@ mod replay;
 mod request;
 mod reshape;
 mod resume;
+mod room_stays;
 mod rooms;
 mod slots;
 mod snapshot;

@@ -4,81 +4,23 @@
 //! A message is judged when it is sent, so the rights of the person must be known as they are. The session reads them once and
 //! has itself told of every change from there on; what the peer asks in between waits.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::input::Effect;
+use super::room_stays::{Knowledge, Stay};
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::channels::Membership;
-use crate::metrics::GaugeGuard;
 use crate::protocol::server_frame::{MessageFrame, MessagePayload};
 use crate::protocol::{
     ChannelName, ChannelTarget, ClientFrame, ClientMessage, Code, RoomMessage, SubscribeOptions,
 };
 use crate::realtime::channel::ChannelRefusal;
-use crate::realtime::rate::RateCap;
 use crate::realtime::rooms::{NotPublished, user_channel};
 use crate::rules::{Principal, may_use_name};
 
 /// Frames that may wait until the rights of the person are known.
 const WAITING: usize = 16;
-
-/// See the module's text.
-#[derive(Debug)]
-pub(super) struct SessionRooms {
-    stays: Vec<Stay>,
-    /// Frames of the peer about rooms, in their order.
-    waiting: VecDeque<ClientFrame>,
-    rights: Knowledge,
-    /// How fast the peer may publish, into all rooms together.
-    rate: RateCap,
-}
-
-/// One room that the peer is in.
-#[derive(Debug)]
-struct Stay {
-    channel: Arc<str>,
-    target: ChannelTarget,
-    membership: Membership,
-    /// Among the subscriptions in `/metrics`.
-    _counted: GaugeGuard,
-}
-
-/// What is known of the rights of the person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Knowledge {
-    /// They may have changed since they were read.
-    Old,
-    /// They are being read.
-    Awaited,
-    /// They are known, and the session hears of every change.
-    Current,
-}
-
-impl SessionRooms {
-    pub(super) fn new(messages_per_second: u32) -> SessionRooms {
-        SessionRooms {
-            stays: Vec::new(),
-            waiting: VecDeque::new(),
-            rights: Knowledge::Old,
-            rate: RateCap::new(messages_per_second, messages_per_second.saturating_mul(2)),
-        }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.stays.len()
-    }
-
-    /// Whether a message that waited in the outbox is for a stay that the peer still has.
-    pub(super) fn has(&self, membership: Membership) -> bool {
-        self.stays.iter().any(|stay| stay.membership == membership)
-    }
-
-    fn find(&self, channel: &str) -> Option<&Stay> {
-        self.stays.iter().find(|stay| *stay.channel == *channel)
-    }
-}
 
 /// What is to be done in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::known_person::KnownPerson;
 use super::liveness::Liveness;
 use super::login_end::LoginEnd;
 use super::read_queue::ReadQueue;
-use super::rooms::SessionRooms;
+use super::room_stays::SessionRooms;
 use super::slots::Slots;
 use super::turn::{Envelope, Turn};
 use crate::channels::AttachmentId;
