@@ -19,14 +19,14 @@ use crate::store::{Scope, SortBy, StoreError};
 pub struct Channel {
     /// The exact text that the client sent.
     pub text: Arc<str>,
-    subject: Watched,
+    subject: ChannelSubject,
     schema: Arc<Schema>,
     generation: Generation,
 }
 
 /// What a channel is about.
 #[derive(Debug, Clone)]
-enum Watched {
+enum ChannelSubject {
     Records(RecordsChannel),
     Activity(ActivityChannel),
 }
@@ -182,7 +182,7 @@ impl Channel {
                 return Err(ChannelRefusal::new(Code::ForbiddenChannel, text));
             }
             ChannelTarget::Activity(named) => {
-                Watched::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
+                ChannelSubject::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
             }
         };
         Ok(Channel { text: name.text, subject, schema: schema.clone(), generation })
@@ -191,24 +191,24 @@ impl Channel {
     /// The records that it is about; the activity has those of many entities.
     pub fn scope(&self) -> Option<Scope> {
         match &self.subject {
-            Watched::Records(records) => Some(records.scope.clone()),
-            Watched::Activity(_) => None,
+            ChannelSubject::Records(records) => Some(records.scope.clone()),
+            ChannelSubject::Activity(_) => None,
         }
     }
 
     /// The first records or entries that its snapshots show where the client asks for no number of them.
     pub fn first_rows(&self) -> Option<FirstRows> {
         match &self.subject {
-            Watched::Records(_) => None,
-            Watched::Activity(_) => Some(FirstRows { sort: String::new(), limit: DEFAULT_ENTRIES }),
+            ChannelSubject::Records(_) => None,
+            ChannelSubject::Activity(_) => Some(FirstRows { sort: String::new(), limit: DEFAULT_ENTRIES }),
         }
     }
 
     /// The conditions of a live query, bound to no user.
     pub fn filter(&self) -> &[Condition] {
         match &self.subject {
-            Watched::Records(records) => &records.filter,
-            Watched::Activity(_) => &[],
+            ChannelSubject::Records(records) => &records.filter,
+            ChannelSubject::Activity(_) => &[],
         }
     }
 
@@ -216,8 +216,8 @@ impl Channel {
     /// never see is none, in the same words as those that do not exist.
     pub fn open(&self, principal: &Principal, at: Seq) -> Result<Binding, ChannelRefusal> {
         match &self.subject {
-            Watched::Records(records) => records.admit(&self.schema, principal)?,
-            Watched::Activity(activity) => {
+            ChannelSubject::Records(records) => records.admit(&self.schema, principal)?,
+            ChannelSubject::Activity(activity) => {
                 let scope = activity.open(principal, self.generation)?;
                 return Ok(bound(Sight::Activity(Arc::new(scope)), principal, at));
             }
@@ -236,7 +236,8 @@ impl Channel {
             return Ok(Arc::default());
         }
         let refused = |message: String| ChannelRefusal::new(Code::BadChannel, message);
-        let (Watched::Records(records), Sight::Records { read_scope, .. }) = (&self.subject, sight) else {
+        let (ChannelSubject::Records(records), Sight::Records { read_scope, .. }) = (&self.subject, sight)
+        else {
             return Err(refused(
                 "the activity begins with the newest entry: leave out `payload.sort`".to_owned(),
             ));
@@ -255,13 +256,13 @@ impl Channel {
     /// The same as `open` for a user who is subscribed already: what is closed now has no records.
     pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
         let sight = match &self.subject {
-            Watched::Records(records) => {
+            ChannelSubject::Records(records) => {
                 let whole = records.scope.bind(&records.entity, self.generation, principal)?;
                 let filter = self.filter();
                 let read_scope = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
                 Sight::Records { scope: records.scope.clone(), read_scope: Arc::new(read_scope) }
             }
-            Watched::Activity(activity) => {
+            ChannelSubject::Activity(activity) => {
                 Sight::Activity(Arc::new(activity.rebind(principal, self.generation)?))
             }
         };
@@ -277,7 +278,7 @@ enum NamedRecords {
 }
 
 impl RecordsChannel {
-    fn of(schema: &Schema, entity: &str, named: NamedRecords) -> Result<Watched, ChannelRefusal> {
+    fn of(schema: &Schema, entity: &str, named: NamedRecords) -> Result<ChannelSubject, ChannelRefusal> {
         let entity = schema.entity(entity).ok_or_else(|| unknown(entity))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
         match named {
@@ -295,7 +296,7 @@ impl RecordsChannel {
             }
         }
         let filter = filter(schema, &entity, &Nameable::everything(), pairs(&asked)).unwrap_or_default();
-        Ok(Watched::Records(RecordsChannel { scope, entity, asked, filter, bad_id }))
+        Ok(ChannelSubject::Records(RecordsChannel { scope, entity, asked, filter, bad_id }))
     }
 
     /// Whether the person may ask for it.

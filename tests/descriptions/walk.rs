@@ -51,6 +51,7 @@ fn template(address: &str) -> String {
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
+        ["", "api", "realtime", "presence", ..] => "/api/realtime/presence/{resource}".to_owned(),
         ["", "api", "realtime", "rooms", _] => "/api/realtime/rooms/{name}".to_owned(),
         ["", "api", "realtime", "notify", _] => "/api/realtime/notify/{user}".to_owned(),
         _ => path.to_owned(),
@@ -206,6 +207,9 @@ async fn administration(walk: &mut Walk, app: &TestApp) {
     let _socket = Socket::open(app.address).await;
     walk.step("GET /api/admin/presence", Value::Null, (403, "FORBIDDEN")).await;
     walk.step("GET /api/admin/presence?as=ops:admin", Value::Null, (200, "")).await;
+    walk.step("GET /api/realtime/presence/Task", Value::Null, (200, "")).await;
+    walk.step("GET /api/realtime/presence/Task/none", Value::Null, (404, "NOT_FOUND")).await;
+    walk.step("GET /api/realtime/presence/Task?limit=0", Value::Null, (400, "BAD_QUERY")).await;
     for kind in ["connections", "sessions"] {
         let list = format!("GET /api/admin/{kind}");
         walk.step(&list, Value::Null, (403, "FORBIDDEN")).await;

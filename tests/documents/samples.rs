@@ -223,6 +223,7 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
         let path = path
             .replace("/stats", "/stats?as=root:admin")
             .replace("/admin/presence", "/admin/presence?as=root:admin")
+            .replace("root:admin?under", "root:admin&under")
             .replace("/admin/connections", "/admin/connections?as=root:admin")
             .replace("/admin/sessions", "/admin/sessions?as=root:admin")
             .replace("Task/<id>", "Task")
