@@ -88,9 +88,9 @@ fn granted() -> PresenceVerdict {
 
 /// The answer to the last question that was asked.
 fn judged(out: &[PresenceOutput], judgement: PresenceVerdict) -> PresenceInput {
-    let question = out.iter().rev().find_map(|output| match output {
-        PresenceOutput::Judge { attendee, place, serial, .. } => Some((*attendee, place.clone(), *serial)),
-        _ => None,
+    let question = out.iter().rev().find_map(|output| {
+        let PresenceOutput::Judge { attendee, place, serial, .. } = output else { return None };
+        Some((*attendee, place.clone(), *serial))
     });
     let (attendee, place, serial) = question.expect("a judgement was asked for");
     PresenceInput::Judged { attendee, place, serial, judgement }
@@ -562,7 +562,7 @@ fn deliver(
             }
             PresenceOutput::Changed { place, to, change } => {
                 for ReceiverName { attendee, .. } in to {
-                    if random.next() % 30 == 0 {
+                    if random.next().is_multiple_of(30) {
                         inputs.push(PresenceInput::NoRoom { attendee, place: place.clone() });
                         continue;
                     }

@@ -39,13 +39,13 @@ pub(crate) fn numbered(entity: &mut Entity) {
 
 /// A create of a task with places for its numbers.
 pub(crate) fn unnumbered(op: Op) -> Op {
-    match op {
-        Op::Create { entity, id, mut values, fresh_id } if &*entity == "Task" => {
-            values.extend([Value::Null, Value::Null]);
-            Op::Create { entity, id, values, fresh_id }
-        }
-        op => op,
+    let mut op = op;
+    if let Op::Create { entity, values, .. } = &mut op
+        && &**entity == "Task"
+    {
+        values.extend([Value::Null, Value::Null]);
     }
+    op
 }
 
 pub(crate) fn rule(meaning: Expr) -> Option<Rule> {

@@ -124,9 +124,10 @@ impl TestIssuer {
 /// The second over the first; null takes a claim away.
 pub(crate) fn merged(mut claims: Value, over: &Value) -> Value {
     for (name, value) in over.as_object().unwrap() {
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            other => claims[name] = other.clone(),
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
         }
     }
     claims
