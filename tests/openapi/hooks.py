@@ -18,6 +18,9 @@ STATE = {
     "BAD_CURSOR",  # no text but `next` of a page is a cursor
     "CASCADE_TOO_LARGE",
     "IDEMPOTENCY_MISMATCH",
+    "LEASE_HELD",
+    "LEASE_LOST",  # no request over HTTP acquires a lease
+    "LEASE_REQUIRED",
     "ID_TAKEN",
     "LOGIN_FAILED",  # nobody has this name
     "REGISTRATION_CLOSED",  # as the setting is by default
@@ -51,6 +54,13 @@ IN_WORDS = (
     "`oldPassword` is not known here",  # with a link there is no old password
     "`entity` names entities, separated by commas",  # names of one text
     "there is no entity `",  # which names there are
+    "only the role `admin` may",  # names and roles are one text
+    "only a service token or the role `admin` may publish",
+    "this login was not begun in this browser",  # the cookie of a login at an issuer
+    "`return` must be a path of this server",
+    "a part of the resource is empty",  # parts of one text
+    "a resource has no filter: percent-encode",
+    "a ticket is made for a token",
 )
 
 
