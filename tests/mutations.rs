@@ -381,7 +381,8 @@ async fn a_store_that_stands_still_holds_sixty_four_mutations_of_a_connection_an
     (0..100).for_each(|n| peer.say(&create(n)));
     peer.say(&json!({"type": "ping", "requestId": "p"}));
     until(|| puppet.units.lock().len() == 64).await;
-    // Long enough for a peer that says nothing to be given up.
+    // Long enough for a peer that says nothing to be given up. On the paused clock: it takes no real time, and passes only when
+    // every task of the server waits.
     tokio::time::sleep(std::time::Duration::from_secs(120)).await;
     assert_eq!(puppet.units.lock().len(), 64, "the others wait with the peer");
     puppet.held.send_replace(false);
@@ -406,7 +407,7 @@ async fn a_server_that_stops_answers_what_it_is_writing() {
     (0..3).for_each(|n| peer.say(&create(n)));
     until(|| puppet.units.lock().len() == 3).await;
     server.sessions.lifecycle().drain();
-    // The notice is on its way when the commits complete.
+    // The notice has arrived when the commits complete: on the paused clock this passes only when every task of the server waits.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     puppet.held.send_replace(false);
     peer.takes(&["ack", "ack", "ack", "drain"]).await;

@@ -59,7 +59,7 @@ fn fault(config: &Config) -> Option<String> {
          network in the clear.\n\
          Name a certificate: --set tls.certificate=FILE --set tls.key=FILE.\n\
          Or listen on loopback behind a proxy with TLS, such as --listen 127.0.0.1:{}. If the proxy is on another machine, say so with \
-         --set listen_beyond=proxy; in a network that nobody else can read, with --set listen_beyond=private-network.",
+         --set listen_beyond=proxy; in a private network, with --set listen_beyond=private-network.",
         listen.port()
     ))
 }

@@ -22,7 +22,7 @@ impl Identities {
                     && &*change.entity == USER
                     && let Err(error) = self.forget_user(change.id.as_str()).await
                 {
-                    tracing::warn!(%error, "the account of a deleted user could not be removed; nobody can log in with it");
+                    tracing::warn!(%error, "the account of a deleted user could not be removed; it cannot be logged in with");
                 }
             }
         }

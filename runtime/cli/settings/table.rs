@@ -100,7 +100,7 @@ settings! {
     database: SettingKind::Database, "Where the database is, if it is not in `data`: `sqlite:PATH`.", flag "database" "ADDRESS", read database;
     public: SettingKind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
     listen: SettingKind::Address, "Address to listen on. Port 0 takes any free port. Beyond loopback only by `tidewire serve`, with TLS or `listen_beyond`.", flag "listen" "ADDR";
-    listen_beyond: SettingKind::OneOf(&["no", "proxy", "private-network"]), "Why `tidewire serve` may listen beyond loopback without TLS: a proxy on another machine has it, or nobody else can read the network.";
+    listen_beyond: SettingKind::OneOf(&["no", "proxy", "private-network"]), "Why `tidewire serve` may listen beyond loopback without TLS: a proxy on another machine has it, or the network is private.";
     allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
     allowed_origins: SettingKind::Origins, "Pages of these other origins may use the server (CORS), with a token. Cookies never count for them.";
     trusted_proxies: SettingKind::Networks, "Addresses of your proxies, whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.";
