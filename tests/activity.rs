@@ -1,81 +1,13 @@
 //! The activity (SEMANTICS X6): what happened, told to each user as far as they may list it, without values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidewire::schema::Schema;
 
 use crate::support::app::{Client, TestApp};
+use crate::support::bulletin::{LETTER, NOISE, TASK, club, path, schema, settle};
 use crate::support::random::Random;
 use crate::support::ruled;
-
-/// Read by the members of its project, and listed unless it is a draft.
-const TASK: &str = r#"
-entity = "Task"
-label = "title"
-history = "forever"
-[fields]
-title = { type = "text" }
-project = { type = "text" }
-status = { type = "text" }
-owner = { type = "text" }
-wage = { type = "int", read = "owner == user.id" }
-pin = { type = "text", hidden = true }
-[access]
-read = "project in user.memberships.project"
-list = "status != 'draft'"
-create = "true"
-update = "true"
-delete = "true"
-"#;
-
-/// Its label is shown to its owner alone.
-const LETTER: &str = r#"
-entity = "Letter"
-label = "subject"
-[fields]
-subject = { type = "text", read = "owner == user.id" }
-owner = { type = "text" }
-[access]
-read = "true"
-create = "true"
-update = "true"
-delete = "true"
-"#;
-
-const NOISE: &str = r#"
-entity = "Noise"
-plural = "noise"
-activity = false
-[fields]
-level = { type = "int" }
-[access]
-read = "true"
-create = "true"
-"#;
-
-fn schema() -> Arc<Schema> {
-    ruled::schema_with(&[("task.toml", TASK), ("letter.toml", LETTER), ("noise.toml", NOISE)])
-}
-
-/// The app, with ada in the projects p and q, ben in p, and eva in none.
-async fn club() -> TestApp {
-    let app = TestApp::over(schema(), |_| {}).await;
-    settle(&app).await;
-    app
-}
-
-async fn settle(app: &TestApp) {
-    for name in ["ada", "ben", "eva"] {
-        app.client_as(name).get("/api/boards").await;
-        // The record of a user is made with their first write.
-        app.client_as(name).create("boards", json!({"title": name})).await;
-    }
-    for (person, project) in [("ada", "p"), ("ada", "q"), ("ben", "p")] {
-        app.client().create("memberships", json!({"person": person, "project": project})).await;
-    }
-}
 
 async fn page(client: &Client, query: &str) -> Value {
     client.get(&format!("/api/activity{query}")).await
@@ -93,10 +25,6 @@ fn short(item: &Value) -> String {
         item["changed"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap()).collect();
     changed.sort_unstable();
     format!("{} {} [{}] by {}", text("op"), text("label"), changed.join(","), text("by"))
-}
-
-fn path(record: &Value) -> String {
-    format!("/api/tasks/{}", record["id"].as_str().unwrap())
 }
 
 #[tokio::test]

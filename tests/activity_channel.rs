@@ -2,79 +2,14 @@
 //! it tells is held to what `GET /api/activity` tells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidewire::schema::Schema;
 
 use crate::support::app::{Client, TestApp};
+use crate::support::bulletin::{LETTER, NOISE, TASK, club, path, schema, settle};
 use crate::support::random::Random;
 use crate::support::ruled;
 use crate::support::socket::Socket;
-
-/// Read by the members of its project, and listed unless it is a draft.
-const TASK: &str = r#"
-entity = "Task"
-label = "title"
-[fields]
-title = { type = "text" }
-project = { type = "text" }
-status = { type = "text" }
-owner = { type = "text" }
-wage = { type = "int", read = "owner == user.id" }
-pin = { type = "text", hidden = true }
-[access]
-read = "project in user.memberships.project"
-list = "status != 'draft'"
-create = "true"
-update = "true"
-delete = "true"
-"#;
-
-/// Its label is shown to its owner alone.
-const LETTER: &str = r#"
-entity = "Letter"
-label = "subject"
-[fields]
-subject = { type = "text", read = "owner == user.id" }
-owner = { type = "text" }
-[access]
-read = "true"
-create = "true"
-update = "true"
-delete = "true"
-"#;
-
-const NOISE: &str = r#"
-entity = "Noise"
-plural = "noise"
-activity = false
-[fields]
-level = { type = "int" }
-[access]
-read = "true"
-create = "true"
-"#;
-
-fn schema() -> Arc<Schema> {
-    ruled::schema_with(&[("task.toml", TASK), ("letter.toml", LETTER), ("noise.toml", NOISE)])
-}
-
-/// The app, with ada in the projects p and q, ben in p, and eva in none.
-async fn club() -> TestApp {
-    settled(TestApp::over(schema(), |_| {}).await).await
-}
-
-async fn settled(app: TestApp) -> TestApp {
-    for name in ["ada", "ben", "eva"] {
-        // The record of a user is made with their first write.
-        app.client_as(name).create("boards", json!({"title": name})).await;
-    }
-    for (person, project) in [("ada", "p"), ("ada", "q"), ("ben", "p")] {
-        app.client().create("memberships", json!({"person": person, "project": project})).await;
-    }
-    app
-}
 
 /// A socket of the user, when everything of before was handed to the sockets.
 async fn join(app: &TestApp, name: &str) -> Socket {
@@ -82,10 +17,6 @@ async fn join(app: &TestApp, name: &str) -> Socket {
     let mut socket = Socket::open_at(app.address, &format!("/ws?as={name}")).await;
     socket.expect("connected").await;
     socket
-}
-
-fn path(record: &Value) -> String {
-    format!("/api/tasks/{}", record["id"].as_str().unwrap())
 }
 
 fn open_task(title: &str) -> Value {
@@ -533,7 +464,7 @@ async fn a_slow_reader_misses_no_entry_and_gets_none_twice() {
         config.realtime.write_timeout = std::time::Duration::from_secs(60);
     })
     .await;
-    let app = settled(app).await;
+    settle(&app).await;
     let ada = app.client_as("ada");
     let mut socket = Socket::try_open(app.address, "/ws?as=ben", &[], Some(4096)).await.unwrap();
     socket.expect("connected").await;

@@ -4,28 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
 import { row, stage } from './stage.js';
 
 const SCHEMAS = {
-  'note.toml': `entity = "Note"
-plural = "notes"
-label = "text"
-[fields]
-text = { type = "text", required = true, max = 200 }
-owner = { type = "ref", entity = "User", default = "user.id", readonly = true }
-[access]
-read = "owner == user.id"
-create = "user != null"
-`,
+  'note.toml': NOTE,
 };
-const PASSWORD = 'a correct horse';
 const { server, chrome } = stage(SCHEMAS, { command: 'serve', settings: ['auth.anonymous=false'] });
-const at = (page, path) => page.waitForURL((url) => url.pathname === path);
 
 test('every page leads to the login, and with a login all of them live', async () => {
   await server().found('ada', PASSWORD);
-  const context = await chrome().newContext({ viewport: { width: 1280, height: 800 } });
-  try {
+  await inContext(chrome(), async (context) => {
     const page = await context.newPage();
     const sockets = [];
     page.on('websocket', (socket) => sockets.push(socket.url()));
@@ -33,9 +22,7 @@ test('every page leads to the login, and with a login all of them live', async (
     await at(page, '/_/login');
     await page.goto(`${server().address}/_/e/notes`);
     await at(page, '/_/login');
-    await page.getByLabel('Name').fill('ada');
-    await page.getByLabel('Password').fill(PASSWORD);
-    await page.getByRole('button', { name: 'Log in', exact: true }).click();
+    await logIn(page, 'ada');
     await at(page, '/_/e/notes');
     await page.getByText('You are ada').waitFor();
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
@@ -47,7 +34,5 @@ test('every page leads to the login, and with a login all of them live', async (
     await at(page, '/_/login');
     await page.goto(`${server().address}/_/e/notes`);
     await at(page, '/_/login');
-  } finally {
-    await context.close();
-  }
+  });
 });

@@ -7,24 +7,15 @@ import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { NOTE, at, inContext } from './notes.js';
 import { row, stage } from './stage.js';
 import { SCREENSHOTS } from './tidewire.js';
 
 const SCHEMAS = {
-  'note.toml': `entity = "Note"
-plural = "notes"
-label = "text"
-[fields]
-text = { type = "text", required = true, max = 200 }
-owner = { type = "ref", entity = "User", default = "user.id", readonly = true }
-[access]
-read = "owner == user.id"
-create = "user != null"
-`,
+  'note.toml': NOTE,
 };
 const files = {};
 const { server, chrome } = stage(SCHEMAS, { command: 'serve', settings: ['auth.tokens=tokens.toml'], files });
-const at = (page, path) => page.waitForURL((url) => url.pathname === path);
 
 /** An issuer that knows one user and asks for no password: discovery, one key, codes with PKCE. */
 class Issuer {
@@ -81,17 +72,8 @@ before(async () => {
 });
 after(issuer.stop);
 
-async function window(act) {
-  const context = await chrome().newContext({ viewport: { width: 1280, height: 800 } });
-  try {
-    await act(context);
-  } finally {
-    await context.close();
-  }
-}
-
 test('a user logs in at the issuer, comes back to their page, works and logs out', async () => {
-  await window(async (context) => {
+  await inContext(chrome(), async (context) => {
     const page = await context.newPage();
     const asked = [];
     page.on('websocket', (socket) => asked.push(socket.url()));

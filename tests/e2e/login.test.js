@@ -5,22 +5,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
 import { cell, noComplaints, row, stage } from './stage.js';
 import { SCREENSHOTS } from './tidewire.js';
 
 const SCHEMAS = {
-  'note.toml': `entity = "Note"
-plural = "notes"
-label = "text"
-[fields]
-text = { type = "text", required = true, max = 200 }
-owner = { type = "ref", entity = "User", default = "user.id", readonly = true }
-[access]
-read = "owner == user.id"
-create = "user != null"
-update = "owner == user.id"
-delete = "owner == user.id"
-`,
+  'note.toml': NOTE,
   'news.toml': `entity = "News"
 plural = "news"
 label = "title"
@@ -33,7 +23,6 @@ create = "user.role == 'admin'"
 };
 const { open, server, chrome } = stage(SCHEMAS, { command: 'serve', settings: ['auth.register=open'] });
 const shot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
-const PASSWORD = 'a correct horse';
 
 /** The administrator ada and the user ben, made without a page. */
 async function people() {
@@ -42,13 +31,6 @@ async function people() {
   return { ada, ben };
 }
 
-/** The login page that a page led to. */
-async function logIn(page, name, password = PASSWORD) {
-  await page.getByLabel('Name').fill(name);
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Log in', exact: true }).click();
-}
-const at = (page, path) => page.waitForURL((url) => url.pathname === path);
 const status = (page) => page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
 
 /** A page of a context, so that two tabs can share one login. */
@@ -57,17 +39,9 @@ async function tab(context, path) {
   await page.goto(server().address + path);
   return page;
 }
-async function inContext(act) {
-  const context = await chrome().newContext({ viewport: { width: 1280, height: 800 } });
-  try {
-    await act(context);
-  } finally {
-    await context.close();
-  }
-}
 
 test('the link of the terminal makes the administrator, who then sees who they are', async () => {
-  await inContext(async (context) => {
+  await inContext(chrome(), async (context) => {
     const page = await tab(context, server().firstLink);
     assert.equal(new URL(page.url()).hash, '', 'the secret has left the address');
     await page.getByText('Your link lets you make an account').waitFor();
@@ -88,7 +62,7 @@ test('the link of the terminal makes the administrator, who then sees who they a
 
 test('a page that is refused leads to the login and back, and never to another server', async () => {
   await people();
-  await inContext(async (context) => {
+  await inContext(chrome(), async (context) => {
     const page = await tab(context, '/_/e/notes');
     await at(page, '/_/login');
     await shot(page, 'login-login');
@@ -136,7 +110,7 @@ test('each user sees and changes what is theirs; an anonymous visitor is told so
 
 test('a login that ends while the page is used is asked for again, and nothing that was typed is lost', async () => {
   const { ben } = await people();
-  await inContext(async (context) => {
+  await inContext(chrome(), async (context) => {
     const page = await tab(context, '/_/login?next=/_/e/notes');
     await logIn(page, 'ben');
     await at(page, '/_/e/notes');
@@ -177,7 +151,7 @@ test('a login that ends while the page is used is asked for again, and nothing t
 
 test('a logout in one tab takes the records off the others, and asks a tab with typed text for the password', async () => {
   await people();
-  await inContext(async (context) => {
+  await inContext(chrome(), async (context) => {
     const one = await tab(context, '/_/login?next=/_/e/notes');
     await logIn(one, 'ben');
     await at(one, '/_/e/notes');

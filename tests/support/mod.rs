@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub mod app;
 pub(crate) mod at_once;
 pub mod bad_filters;
+pub(crate) mod bulletin;
 pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod club;
