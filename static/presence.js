@@ -85,7 +85,7 @@ export class PresenceManager {
    * same presence, which ends with the last `leave`. A user who may not join sees the others all the same; `error` says why.
    *
    * @param {string} resource `Task/<id>`, `Task`, or a name of your own such as `lobby`.
-   * @param {Metadata} [metadata] What the others are told.
+   * @param {Metadata} [metadata] What the others see.
    * @returns {Presence}
    */
   join(resource, metadata = {}) {
@@ -164,7 +164,7 @@ export class Presence {
   }
 
   /**
-   * Changes what the others are told: each key replaces the one before, null takes it away. Many calls are few updates.
+   * Changes what the others see: each key replaces the one before, null takes it away. Many calls are few updates.
    *
    * @param {Metadata} metadata
    * @param {Attention} [state]

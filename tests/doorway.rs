@@ -1,4 +1,4 @@
-//! Who a socket is on a server that lets nobody in without a token, and how a user who may no longer be there loses every
+//! Who a socket is on a server that needs a token from every caller, and how a user whose account ends loses every
 //! connection, subscribed or not.
 
 use std::time::Duration;

@@ -343,7 +343,7 @@ async fn a_right_that_is_lost_ends_the_subscription_and_publishing_at_once() {
         (&error["channel"], &error["payload"]["code"]),
         (&json!("room:project/p1"), &json!("FORBIDDEN_CHANNEL"))
     );
-    assert!(error.get("requestId").is_none(), "nobody asked: {error}");
+    assert!(error.get("requestId").is_none(), "it answers no frame: {error}");
 
     ada.send(&message("room:project/p1", json!({"event": "x"}))).await;
     refused(&mut ada, "FORBIDDEN_CHANNEL").await;

@@ -80,7 +80,7 @@ async fn the_first_link_makes_an_administrator_and_opens_the_server() {
     assert!(!told.contains("register#"), "{told}");
     assert!(told.contains("no [access]") && told.contains("Task"), "{told}");
     let client = Client::new(again.address);
-    assert_eq!(client.call("GET", "/api/schema", Value::Null).await.status, 401, "nobody without a token");
+    assert_eq!(client.call("GET", "/api/schema", Value::Null).await.status, 401, "a caller needs a token");
     let mut anonymous = Socket::open_at(again.address, "/ws").await;
     assert_eq!(anonymous.expect("error").await["payload"]["code"], "UNAUTHENTICATED");
     assert_eq!(anonymous.closed().await, Some(4401));
@@ -99,7 +99,7 @@ async fn an_administrator_made_by_a_command_opens_a_server_that_waits() {
     let added = ended(&mut command).await;
     assert_eq!(added.code, 0, "{}", added.stderr);
     let secret = added.stdout.trim().rsplit_once('#').unwrap().1.to_owned();
-    assert_eq!(client.call("GET", "/api/schema", Value::Null).await.status, 503, "nobody can log in yet");
+    assert_eq!(client.call("GET", "/api/schema", Value::Null).await.status, 503, "there is no account yet");
     let mut link = tidewire(folder.path());
     link.args(["user", "link", "--schemas"]).arg(plain_schemas());
     let latest = ended(&mut link).await.stdout.trim().rsplit_once('#').unwrap().1.to_owned();

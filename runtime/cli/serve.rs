@@ -152,7 +152,7 @@ fn closed(loaded: &Loaded) -> Option<String> {
     Some(format!("{are} no [access] in the schema file, so every request is denied: {}", names.join(", ")))
 }
 
-/// Nobody may write their own rights unless a rule means it (SEMANTICS Y3).
+/// Users must not write their own rights unless a rule means it (SEMANTICS Y3).
 fn self_given_rights(loaded: &Loaded) -> Option<String> {
     let user = loaded.schema.entity("User")?;
     let fields = rules::self_given(user);

@@ -129,7 +129,7 @@ impl Identities {
             Brought::Nothing => match self.names {
                 // `dev` is open to every caller that reaches it.
                 NameTrust::Refused if !self.config.anonymous => {
-                    Err(IdentityError::BadToken("this server lets nobody in without a token: log in first"))
+                    Err(IdentityError::BadToken("this server needs a token from every caller: log in first"))
                 }
                 NameTrust::Refused | NameTrust::Believed => {
                     Ok(Admitted { identity: nobody(), session: None })

@@ -1,4 +1,4 @@
-//! `Secret`: 256 random bits as text. Only its SHA-256 is ever stored, so a copy of the vault lets nobody in.
+//! `Secret`: 256 random bits as text. Only its SHA-256 is ever stored, so a copy of the vault opens no session.
 
 use std::fmt;
 

@@ -11,7 +11,7 @@ use super::input::PlaceKey;
 /// Something that is due. Whether it still matters, the tracker sees when it comes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
-    /// Changes of a resource are told.
+    /// Changes of a resource are sent.
     Flush(PlaceKey),
     /// A judgement that failed is tried again.
     Judge(AttendeeKey, PlaceKey),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::RealtimeConfig;
 
-/// Changes of one resource are told at most this often: ten times a second.
+/// Changes of one resource are sent at most this often: ten times a second.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// A connection without a socket must speak this often.
 const LEASE: Duration = Duration::from_secs(75);

@@ -4,7 +4,7 @@
 //! frame ─► Presence (handle) ─► [queue] ─► presence_task ─► PresenceTracker::on ─► judge (reads rights)
 //!                                              │ outputs               ▲ judgement, commits, the clock
 //!                                              ▼
-//!                             outbox of each receiver: one buffer for all who are told the same
+//!                             outbox of each receiver: one buffer for all who get the same
 //! ```
 //!
 //! `PresenceTracker` is pure; `presence_task.rs` performs what it says. Knows no socket and no session.

@@ -57,7 +57,7 @@ pub struct PresenceTracker {
 pub struct PlaceSize {
     pub place: PlaceKey,
     pub counts: PresenceCounts,
-    /// Connections that are told of it.
+    /// Connections that get its changes.
     pub watchers: usize,
 }
 

@@ -25,7 +25,7 @@ pub struct Arrived {
     pub session: Option<Arc<LiveSession>>,
     /// Judges the tokens that the peer sends later; without it there is no login.
     pub door: Option<Arc<Identities>>,
-    /// It came without a token, and this server lets nobody in without one: it has to send one first.
+    /// It came without a token, and this server needs one from every caller: the peer has to send it first.
     pub owes_token: bool,
 }
 
@@ -96,7 +96,7 @@ impl Credential {
         let Some(door) = &self.caller.door else {
             return Err(IdentityError::BadToken("this connection takes no token"));
         };
-        let admitted =
+        let mut admitted =
             door.admit_reader(Brought::Token(token), self.caller.admitted.identity.address).await?;
         let session = admitted.session.as_ref().ok_or(IdentityError::NoSession)?;
         let principal = reader.principal(admitted.identity.person()).await;
@@ -106,7 +106,6 @@ impl Credential {
         // Kept only where the session goes on: a token of another user ends it.
         self.following = Some(following);
         self.another = true;
-        let mut admitted = admitted.clone();
         // A guest stays the guest that they are.
         if admitted.identity.guest().is_some() && self.caller.admitted.identity.guest().is_some() {
             admitted.identity.bearer = self.caller.admitted.identity.bearer.clone();

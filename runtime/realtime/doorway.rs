@@ -1,4 +1,4 @@
-//! `Doorway`: where a peer without a token waits, on a server that lets nobody in without one. It has a few seconds to send an
+//! `Doorway`: where a peer without a token waits, on a server that needs one from every caller. It has a few seconds to send an
 //! `auth` frame; that and `ping` are all that is answered. Browsers need this: they cannot set a header on a socket.
 //!
 //! Judges no token: `identity/` does. Has no subscription and sees no record.
@@ -133,14 +133,14 @@ impl Doorway<'_> {
 
 fn late(wait: Duration) -> NotAdmitted {
     NotAdmitted::unauthenticated(format!(
-        "this server lets nobody in without a token: send it when you connect, or in an `auth` frame within {} ms",
+        "this server needs a token from every caller: send it when you connect, or in an `auth` frame within {} ms",
         wait.as_millis()
     ))
 }
 
 fn not_first(request_id: Option<String>) -> NotAdmitted {
     NotAdmitted::unauthenticated(
-        "this server lets nobody in without a token: the first frame must be `auth`, with the token",
+        "this server needs a token from every caller: the first frame must be `auth`, with the token",
     )
     .answering(request_id)
 }

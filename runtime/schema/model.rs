@@ -110,7 +110,7 @@ pub struct Entity {
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
-    /// Whether its changes are told in the activity.
+    /// Whether the activity shows its changes.
     pub activity: bool,
     /// A client changes and deletes its records only while it holds their leases.
     pub lease_required: bool,
