@@ -19,6 +19,7 @@ import { issuers, loginAddress, NAME, PASSWORD, userForm } from './entry.js';
 /** @param {UserOptions} options */
 export function userOf(options) {
   const { rt, auth, as, isBusy } = options;
+  const exit = wayOut();
   const me = element('div', { class: 'who' }, whoAmI(options));
   // Without a token in the request, the server tells of the session in a cookie.
   const names = fetch('/api/auth/me').then(
@@ -31,15 +32,15 @@ export function userOf(options) {
   );
   // Only `tidewire dev` believes names. A login counts there, too.
   names.then((names) => {
-    if (auth) me.append(account(auth, !names));
+    if (auth) me.append(account(auth, !names, exit));
     if (names) me.append(nameForm(as));
   });
-  if (auth) followLogin(auth, isBusy);
+  if (auth) followLogin(auth, isBusy, exit);
 
   /** What this page shows is refused to an anonymous caller: a login may help. */
   const refused = async () => {
     if (!auth || auth.user.value || (await names)) return;
-    if (!isBusy()) location.replace(loginAddress());
+    if (!isBusy()) exit.go();
   };
   let told = false;
   rt.detail.listen(({ refusal, reason }) => {
@@ -52,17 +53,40 @@ export function userOf(options) {
 }
 
 /**
+ * The way to the login page, taken once: a logout is heard by the button, the login's signal and the socket, and each further
+ * navigation would break off the one before.
+ *
+ * @typedef {ReturnType<typeof wayOut>} WayOut
+ */
+function wayOut() {
+  let taken = false;
+  // Back from the browser's cache, the page may leave again.
+  addEventListener('pageshow', () => void (taken = false));
+  return {
+    isTaken: () => taken,
+    go() {
+      if (!taken) location.replace(loginAddress());
+      taken = true;
+    },
+    /** @param {() => Promise<void>} work Done before the page leaves. */
+    async after(work) {
+      taken = true;
+      await work();
+      location.assign(loginAddress());
+    },
+  };
+}
+
+/**
  * The ways in and out.
  *
  * @param {Login} auth
  * @param {boolean} needed Whether a login is the only way to have a name.
+ * @param {WayOut} exit
  */
-function account(auth, needed) {
+function account(auth, needed, exit) {
   const area = element('span', { class: 'who' });
-  const leave = async () => {
-    await auth.logout();
-    location.assign(loginAddress());
-  };
+  const leave = () => exit.after(auth.logout);
   // The address changes while the page is used.
   const enter = (/** @type {MouseEvent} */ event) => {
     event.preventDefault();
@@ -82,8 +106,9 @@ function account(auth, needed) {
  *
  * @param {Login} auth
  * @param {() => boolean} isBusy
+ * @param {WayOut} exit
  */
-function followLogin(auth, isBusy) {
+function followLogin(auth, isBusy, exit) {
   let last = auth.user.value;
   /** @type {HTMLDialogElement | undefined} */
   let dialog;
@@ -92,7 +117,7 @@ function followLogin(auth, isBusy) {
       // What was typed belongs to the user before. Of an anonymous caller it stays.
       if (user.id !== last?.id && (last || !isBusy())) return location.reload();
       last = user;
-    } else if (!isBusy()) return location.replace(loginAddress());
+    } else if (exit.isTaken() || !isBusy()) return exit.go();
     // Closed, it gives the focus back.
     dialog?.close();
     dialog?.remove();

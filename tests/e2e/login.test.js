@@ -71,8 +71,11 @@ test('a page that is refused leads to the login and back, and never to another s
     await logIn(page, 'ada');
     await at(page, '/_/e/notes');
     await page.getByText('You are ada, admin').waitFor();
+    const navigations = [];
+    page.on('request', (request) => request.isNavigationRequest() && navigations.push(request.url()));
     await page.getByRole('button', { name: 'Log out' }).click();
     await at(page, '/_/login');
+    assert.equal(navigations.length, 1, `one logout is one way out: ${navigations}`);
     for (const next of ['https://elsewhere.example/', '//elsewhere.example', '/\\elsewhere.example', 'javascript:alert(1)', 'data:text/html,x', `blob:${server().address}/1`]) {
       await page.goto(`${server().address}/_/login?next=${encodeURIComponent(next)}`);
       await logIn(page, 'ada');
