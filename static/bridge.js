@@ -14,6 +14,7 @@ import { readList, readRecord } from './reading.js';
  * @property {import('./env.js').Env} env
  * @property {{reconnectInterval: number, maxReconnectInterval: number, pollInterval: number, maxPollInterval: number}} options
  * @property {URL} url Of `/api/changes`.
+ * @property {string | null} as The name of the user in `tidewire dev`.
  * @property {() => Iterable<Subscription>} subscriptions
  * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
  * @property {(refresh: boolean) => Promise<string | undefined>} token
@@ -56,6 +57,7 @@ export class Bridge {
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
+    if (host.as !== null) host.url.searchParams.set('as', host.as);
     this.#timers = new Timers(host.env);
   }
 

@@ -22,5 +22,7 @@ export function part(load) {
 
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));
+/** Requests over HTTP. */
+export const api = part(() => import('./api.js'));
 /** Rows over HTTP. */
 export const reading = part(() => import('./reading.js'));

@@ -6,6 +6,7 @@ import { delay } from './backoff.js';
 import { DENIED, mayRetry } from './codes.js';
 import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
+import { idsOf } from './ids.js';
 import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
@@ -99,6 +100,12 @@ export class RealtimeClient {
    */
   generation = signal(/** @type {number | null} */ (null));
 
+  /**
+   * HTTP to the same server for the same user, as far as lists and changes need it. The module is loaded with the first request.
+   *
+   * @type {Pick<import('./api.js').Api, 'newId' | 'list' | 'get' | 'plural' | 'schema' | 'batch'>}
+   */
+  api;
   /** Milliseconds that the server's clock is ahead of this one. */
   skew = 0;
   /** Bytes of a frame that the server takes at most; 0 until it has said so. */
@@ -156,6 +163,18 @@ export class RealtimeClient {
     onOtherUser(given.auth, () => this.#begin());
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
+    const api = parts.part(async () => {
+      const { Api } = await parts.api();
+      return new Api(this.#httpUrl('').href, {
+        as: this.#url.searchParams.get('as'),
+        auth: given.auth,
+        getToken: ({ refresh }) => this.#tokenNow(refresh),
+        env: this.#env,
+      });
+    });
+    /** @param {'list' | 'get' | 'plural' | 'schema' | 'batch'} name @returns {any} */
+    const ask = (name) => async (/** @type {any[]} */ ...args) => /** @type {any} */ (await api())[name](...args);
+    this.api = { newId: idsOf(this.#env), list: ask('list'), get: ask('get'), plural: ask('plural'), schema: ask('schema'), batch: ask('batch') };
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
@@ -425,7 +444,8 @@ export class RealtimeClient {
       this.#bridge ??= new Bridge({
         env: this.#env,
         options: this.#options,
-        url: this.#changesUrl(),
+        url: this.#httpUrl('/changes'),
+        as: this.#url.searchParams.get('as'),
         subscriptions: () => this.#channels.values(),
         connected: () => this.connected.peek(),
         token: (refresh) => this.#tokenNow(refresh),
@@ -650,12 +670,10 @@ export class RealtimeClient {
     return delay(attempt, { base, max, floor, random: this.#env.random });
   }
 
-  /** Polling goes to the host of the socket, under the same name. */
-  #changesUrl() {
-    const url = new URL(`${this.#options.apiBase.replace(/\/$/, '')}/changes`, this.#url);
+  /** HTTP goes to the host of the socket. @param {string} path */
+  #httpUrl(path) {
+    const url = new URL(this.#options.apiBase.replace(/\/$/, '') + path, this.#url);
     url.protocol = url.protocol.replace(/^ws/, 'http');
-    const name = this.#url.searchParams.get('as');
-    if (name !== null) url.searchParams.set('as', name);
     return url;
   }
 }
