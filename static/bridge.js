@@ -3,8 +3,9 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED, LIFTED_BY_RIGHTS, mayRetry } from './codes.js';
+import { DENIED } from './codes.js';
 import { LONGEST_ADDRESS, Timers } from './env.js';
+import { LIFTED_BY_RIGHTS, mayRetry } from './later.js';
 import { readList, readRecord } from './reading.js';
 
 /**

@@ -3,7 +3,7 @@
  * record at a time. Knows neither what they change nor what a verdict means for the page.
  */
 import { delay } from './backoff.js';
-import { mayRetry } from './codes.js';
+import { mayRetry } from './later.js';
 import { Timers } from './env.js';
 
 /**

@@ -3,7 +3,7 @@
  * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
  */
 import { delay } from './backoff.js';
-import { DENIED, mayRetry } from './codes.js';
+import { DENIED } from './codes.js';
 import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
 import { idsOf } from './ids.js';
@@ -19,7 +19,7 @@ import { onWake } from './wake.js';
  * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
  *
  * @typedef {object} Detail
- * @property {'ws' | 'poll' | null} transport What brings changes now.
+ * @property {'ws' | 'sse' | 'poll' | null} transport What brings changes now.
  * @property {number} attempt Failures in a row.
  * @property {number | null} nextRetryAt Milliseconds since 1970.
  * @property {number | null} code Close code of the last loss; null when there was none, 0 when we gave up on a silent socket.
@@ -42,6 +42,7 @@ import { onWake } from './wake.js';
  * @property {number} [bridgeAfter] Without a trusted socket for this long, poll beside it: 3000.
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
+ * @property {string[]} [transports] `['ws', 'sse', 'poll']`. Without `sse` or `poll` that fallback is not used.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
@@ -60,6 +61,7 @@ const DEFAULTS = {
   bridgeAfter: 3000,
   pollInterval: 3000,
   maxPollInterval: 30_000,
+  transports: ['ws', 'sse', 'poll'],
   linger: 1000,
   apiBase: '/api',
   enabled: true,
@@ -317,12 +319,12 @@ export class RealtimeClient {
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
     // The time counts from the first loss, also through connections that close early.
     bridge: () => {
-      if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
+      if (this.#options.transports.includes('poll') && !this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
     settle: () => {
       this.#timers.clear('bridge');
       this.#unbridge();
-      parts.bridge().catch(() => {});
+      for (const load of [parts.bridge, parts.stream]) load().catch(() => {});
     },
     rest: () => {
       this.#timers.clear('retry', 'bridge');
@@ -336,11 +338,19 @@ export class RealtimeClient {
     poll: () => this.#bridge?.soon(),
   };
 
-  #open() {
+  async #open() {
     if (!this.#options.enabled) return void this.#poll();
     this.#timers.clear('retry');
     this.#complaint = {};
-    const connection = new Connection(this.#env, this.#options, {
+    const state = this.#state;
+    let env = this.#env;
+    if (state.way === 'sse') {
+      const found = await parts.stream().catch(() => null);
+      if (this.#state !== state) return;
+      if (!found) return this.#lost(0, 'the module for streams could not be loaded');
+      env = { ...env, WebSocket: found.streamSocket(env, (path) => this.#httpUrl(path)) };
+    }
+    const connection = new Connection(env, this.#options, {
       frame: (frame) => this.#receive(frame),
       trusted: () => this.#step({ type: 'trusted' }),
       answered: (rtt) => this.#show({ rtt }),
@@ -573,7 +583,7 @@ export class RealtimeClient {
       subscription.track.forget();
       return this.#again(subscription, 0);
     }
-    if (!DENIED.has(payload.code) && mayRetry(payload))
+    if (!DENIED.has(payload.code) && payload.retry)
       return this.#again(subscription, payload.retryAfterMs ?? 250);
     this.#refused(subscription, frame, subscription === ended);
   }
@@ -646,9 +656,9 @@ export class RealtimeClient {
 
   /** @param {Partial<Detail>} [detail] */
   #show(detail) {
-    const { name, attempt, wait } = this.#state;
+    const { name, attempt, wait, way } = this.#state;
     const connected = this.connected.peek();
-    const transport = connected ? 'ws' : this.#bridge?.working ? 'poll' : null;
+    const transport = connected ? way : this.#bridge?.working ? 'poll' : null;
     const before = this.detail.peek();
     const waits = name === 'backoff' || name === 'fallback';
     const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;

@@ -9,7 +9,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
-import { DENIED, LATER, LIFTED_BY_RIGHTS, mayRetry, onClose } from '../../static/codes.js';
+import { DENIED, onClose } from '../../static/codes.js';
+import { LATER, LIFTED_BY_RIGHTS, mayRetry } from '../../static/later.js';
 
 const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
