@@ -88,8 +88,8 @@ const end = () => to(IDLE, {}, 'close', 'rest');
 const freeze = (state) => to(state, { name: 'frozen' }, 'close', 'rest');
 /** @type {Rule} */
 const greet = (state, _, { now }) => to(state, { name: 'probing', since: now });
-/** @type {Rule} */
-const trust = ({ since, way, attempt }) => to(IDLE, { name: 'live', since, way, attempt: way === 'ws' ? 0 : attempt }, 'settle');
+/** @type {Rule} A stream says nothing of sockets: the next one that fails leads to a stream at once. */
+const trust = ({ since, way }) => to(IDLE, { name: 'live', since, way, flaps: way === 'ws' ? 0 : MOST_FLAPS }, 'settle');
 /** @type {Rule} */
 const ask = (state, { ms }) => to(state, { floor: Math.max(state.floor, ms) });
 /** @type {Rule} */

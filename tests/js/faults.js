@@ -268,6 +268,62 @@ const FAULTS = [
     to: 'if (rows && subscription',
     red: ['windows.test.js', 'a list without a limit that is opened'],
   },
+  {
+    harm: 'an event that comes in two pieces is lost',
+    file: 'stream.js',
+    from: 'text = /** @type {string} */ (events.pop());',
+    to: 'events.pop(); text = \'\';',
+    red: ['stream.test.js', 'an event may come in pieces'],
+  },
+  {
+    harm: 'a letter that comes in two pieces is broken',
+    file: 'stream.js',
+    from: 'decoder.decode(value, { stream: true })',
+    to: 'new TextDecoder().decode(value)',
+    red: ['stream.test.js', 'an event may come in pieces'],
+  },
+  {
+    harm: 'a stream stays although sockets get through',
+    file: 'stream.js',
+    from: 'this.#lookIn(LOOK);',
+    to: '',
+    red: ['stream.test.js', 'a stream looks for a socket'],
+  },
+  {
+    harm: 'a stream that a proxy keeps back is waited for',
+    file: 'stream.js',
+    from: 'this.#end(0, \'the stream did not begin in time\')',
+    to: '{}',
+    red: ['stream.test.js', 'a stream whose first event does not come'],
+  },
+  {
+    harm: 'a session that is over goes on',
+    file: 'stream.js',
+    from: 'return this.#end(response.status === 401 ? 4401 : 1006, problem.message);',
+    to: 'return;',
+    red: ['stream.test.js', 'a frame that the session refuses'],
+  },
+  {
+    harm: 'a stream outlives its client',
+    file: 'stream.js',
+    from: '    this.#abort.abort();\n',
+    to: '',
+    red: ['stream.test.js', 'after sockets that do not get through'],
+  },
+  {
+    harm: 'a stream is never tried',
+    file: 'machine.js',
+    from: 'options.transports.includes(\'sse\') ? \'sse\' : \'ws\'',
+    to: 'options.transports.includes(\'sse\') ? \'ws\' : \'ws\'',
+    red: ['machine.test.js', 'in the fallback a stream follows'],
+  },
+  {
+    harm: 'after a stream, sockets are trusted anew',
+    file: 'machine.js',
+    from: 'flaps: way === \'ws\' ? 0 : MOST_FLAPS',
+    to: 'flaps: 0',
+    red: ['machine.test.js', 'in the fallback a stream follows'],
+  },
 ];
 
 let failed = 0;
