@@ -127,9 +127,12 @@ async fn end_connection(
 }
 
 fn connection_id(text: &str) -> Result<ConnectionId, Problem> {
-    let id = uuid::Uuid::try_parse(text)
-        .map_err(|_| bad_query("`after` must be `next` of the last page".to_owned()))?;
-    Ok(ConnectionId(id))
+    last_id(text).map(ConnectionId)
+}
+
+/// What `after` says.
+fn last_id(text: &str) -> Result<uuid::Uuid, Problem> {
+    uuid::Uuid::try_parse(text).map_err(|_| bad_query("`after` must be `next` of the last page".to_owned()))
 }
 
 /// The sessions of all users, or of one, newest first.
@@ -140,8 +143,10 @@ async fn sessions(
 ) -> Result<Response, Problem> {
     let asked = AdminList::of(query.as_deref())?;
     let mut rows = state.identities.all_sessions(asked.user.as_deref()).await?;
-    if let Some(after) = &asked.after {
-        rows.retain(|row| row.session.id < *after);
+    if let Some(after) = asked.after.as_deref().map(last_id).transpose()? {
+        // As it is written here: the text of an id may come in capitals.
+        let after = after.to_string();
+        rows.retain(|row| row.session.id < after);
     }
     let next = (rows.len() > asked.limit).then(|| rows[asked.limit - 1].session.id.clone());
     rows.truncate(asked.limit);

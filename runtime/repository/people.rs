@@ -73,6 +73,11 @@ impl Repository {
         }
     }
 
+    /// As long as it stays the same, what `has_account` answered after it was asked is still true.
+    pub fn person_stamp(&self, user: &str) -> Option<u64> {
+        self.store.person_stamp(user)
+    }
+
     /// The `User` record of this id.
     pub async fn person(&self, user: &str) -> Result<Option<PersonRecord>, RepositoryError> {
         let found = self.store.get(USER, &RecordId::stored(user)).await.map_err(error::of_read)?;
