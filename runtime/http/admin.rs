@@ -1,4 +1,4 @@
-//! `/api/admin/…`: numbers about connections, the connections and sessions themselves, and the way to end one. For the role `admin`.
+//! `/api/admin/…`: numbers about connections, the connections and sessions themselves, the way to end one, and login names. For the role `admin`.
 //!
 //! Knows no rule about sessions: `identity/` and `realtime/roster.rs` do what is asked.
 
@@ -8,11 +8,13 @@ use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::auth::AuthFields;
 use super::identity::Caller;
+use super::json_body::JsonBody;
 use super::problem::{Problem, bad_query};
 use super::state::AppState;
 use crate::auth::Identity;
@@ -31,6 +33,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/admin/connections/{id}", delete(end_connection))
         .route("/api/admin/sessions", get(sessions))
         .route("/api/admin/sessions/{id}", delete(end_session))
+        .route("/api/admin/users/{id}/name", post(rename))
 }
 
 /// Extractor of what only administrators do.
@@ -178,5 +181,18 @@ async fn end_session(
 ) -> Result<Response, Problem> {
     state.identities.end_any_session(&id).await?;
     tracing::info!(by = admin.user.as_deref(), "an administrator ended a session");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Another login name for any user who has one.
+async fn rename(
+    State(state): State<AppState>,
+    Admin(admin): Admin,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let asked = AuthFields::of(&body, &["name"], &[])?;
+    state.identities.rename_user(&id, asked.text("name")).await?;
+    tracing::info!(user = %shown(&id), by = admin.user.as_deref(), "an administrator gave a user another login name");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
