@@ -35,7 +35,7 @@ impl Describer<'_> {
             tag: tag.clone(),
             parameters: channels,
             body: None,
-            answers: vec![answers::created(self.shared_ref("Session"))],
+            answers: vec![answers::plainly(axum::http::StatusCode::CREATED, self.shared_ref("Session"))],
             codes: &[ANY, CALLED, codes],
         });
         let number = |name: &str, about: &str| json!({"name": name, "in": "query", "description": about, "schema": {"type": "integer", "minimum": 0}});
