@@ -84,6 +84,7 @@ mod proxies;
 mod rate_limits;
 mod realtime;
 mod recipes;
+mod remote_sessions;
 mod repository;
 mod rest;
 mod rights;

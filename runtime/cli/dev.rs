@@ -64,11 +64,21 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
     log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
     let notes = Notes { file, limited: fit_connections(&mut config)? };
+    on_workers(serve_loaded(config, loaded, notes, with_demo))
+}
+
+/// Runs a server until it ends, as a task of a runtime of its own. What waits for each commit then wakes a worker that
+/// is awake with the request, and not the main thread: that would be one more switch of threads for each create.
+pub(super) fn on_workers<F>(server: F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
-    runtime.block_on(serve_loaded(config, loaded, notes, with_demo))
+    let ended = runtime.block_on(runtime.spawn(server));
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Colours where diagnostics go to a terminal, and not into lines of JSON.

@@ -44,6 +44,7 @@ mod rooms;
 mod schema;
 mod scripts;
 pub mod server;
+mod session;
 pub mod socket_options;
 mod sse;
 mod state;
@@ -83,6 +84,7 @@ pub fn router(state: AppState) -> Router {
         .merge(admin::routes())
         .merge(rooms::routes())
         .merge(sse::routes())
+        .merge(session::routes())
         .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())

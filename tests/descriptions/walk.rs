@@ -52,6 +52,8 @@ fn template(address: &str) -> String {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
         ["", "api", "realtime", "presence", ..] => "/api/realtime/presence/{resource}".to_owned(),
+        ["", "api", "realtime", "session", _] => "/api/realtime/session/{session}".to_owned(),
+        ["", "api", "realtime", "session", _, _] => "/api/realtime/session/{session}/{action}".to_owned(),
         ["", "api", "realtime", "rooms", _] => "/api/realtime/rooms/{name}".to_owned(),
         ["", "api", "realtime", "notify", _] => "/api/realtime/notify/{user}".to_owned(),
         _ => path.to_owned(),
@@ -90,6 +92,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     changes(&mut walk).await;
     messages(&mut walk).await;
     streams(&mut walk).await;
+    sessions(&mut walk).await;
     issuers(&mut walk, app.address).await;
     users(&mut walk).await;
     administration(&mut walk, &app).await;
@@ -139,11 +142,25 @@ async fn messages(walk: &mut Walk) {
 
 /// An answer without an end is read for its head and its first event.
 async fn streams(walk: &mut Walk) {
-    walk.step("GET /sse", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /sse?snapshot=maybe", Value::Null, (400, "BAD_QUERY")).await;
     walk.step("GET /sse?channel=entity:Task&since=7", Value::Null, (400, "BAD_POSITION")).await;
     let mut stream = EventSource::open(walk.client.request("GET", "/sse?channel=entity:Task")).await;
     stream.expect("welcome").await;
     walk.judge.succeeded.insert(("get".to_owned(), "/sse".to_owned()));
+}
+
+/// A session of polls, from its opening to its end.
+async fn sessions(walk: &mut Walk) {
+    walk.step("POST /api/realtime/session?since=7", Value::Null, (400, "BAD_POSITION")).await;
+    let opened = walk.step("POST /api/realtime/session?channel=entity:Task", Value::Null, (201, "")).await;
+    let session = format!("/api/realtime/session/{}", opened.json["session"].as_str().unwrap());
+    let ping = format!("POST {session}/ping");
+    walk.step(&ping, json!({"requestId": "p"}), (202, "")).await;
+    walk.step(&ping, json!({"type": "subscribe"}), (400, "BAD_FRAME")).await;
+    walk.step(&format!("GET {session}?wait=5"), Value::Null, (200, "")).await;
+    walk.step(&format!("GET {session}?after=99"), Value::Null, (400, "BAD_QUERY")).await;
+    walk.step(&format!("DELETE {session}"), Value::Null, (204, "")).await;
+    walk.step("POST /api/realtime/session/none/ping", json!({}), (404, "NOT_FOUND")).await;
 }
 
 async fn issuers(walk: &mut Walk, address: std::net::SocketAddr) {
