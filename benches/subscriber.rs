@@ -216,7 +216,10 @@ impl Socket {
     async fn open(addr: SocketAddr, part: &Part, crowd: &Rc<Crowd>) -> Outcome<Socket> {
         let mut stream = connect(addr).await?;
         let send = |source| BenchError::io("send to a socket", source);
-        stream.write_all(&upgrade(addr, part.person.as_deref(), part.token.as_deref())).await.map_err(send)?;
+        stream
+            .write_all(&upgrade(addr, part.person.as_deref(), part.token.as_deref()))
+            .await
+            .map_err(send)?;
         let mut carry = Vec::with_capacity(1024);
         let head = loop {
             let read = stream.read_buf(&mut carry).await;

@@ -116,7 +116,8 @@ async fn a_login_of_another_browser_or_with_another_state_is_refused() {
 async fn a_browser_is_shown_a_page_when_a_login_does_not_work() {
     let issuer = TestIssuer::start(&[("rsa", "k1")]).await;
     let app = started(&issuer).await;
-    const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    const BROWSER: (&str, &str) =
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
     for (path, status, words, again) in [
         ("/api/auth/issuers/acme/callback?error=access_denied", 401, "Try again", true),
         ("/api/auth/issuers/acme/callback?state=x&code=y", 401, "Begin the login again", true),

@@ -292,7 +292,11 @@ pub(super) struct AuthFields<'a> {
 }
 
 impl<'a> AuthFields<'a> {
-    pub(super) fn of(body: &'a Body, required: &[&str], optional: &[&str]) -> Result<AuthFields<'a>, Problem> {
+    pub(super) fn of(
+        body: &'a Body,
+        required: &[&str],
+        optional: &[&str],
+    ) -> Result<AuthFields<'a>, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, code: &'static str, message: String| {
             errors.push(FieldError { field: field.to_owned(), code, message });

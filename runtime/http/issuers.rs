@@ -49,12 +49,7 @@ async fn begin(
     begun.map_err(|problem| as_page(problem, &state, &name, &parts))
 }
 
-async fn begin_at(
-    state: &AppState,
-    name: &str,
-    client: &Client,
-    parts: &Parts,
-) -> Result<Response, Problem> {
+async fn begin_at(state: &AppState, name: &str, client: &Client, parts: &Parts) -> Result<Response, Problem> {
     state.limits.anonymous_request(client.address)?;
     let params = Params::parse(parts.uri.query())?;
     let back = params.one("return")?.unwrap_or("/").to_owned();
@@ -110,7 +105,8 @@ async fn finish_at(
 
 /// A browser gets a page, and every other client problem+json.
 fn as_page(problem: Problem, state: &AppState, name: &str, parts: &Parts) -> Problem {
-    let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted =
+        parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !accepted.split(',').any(|media| media.trim().starts_with("text/html")) {
         return problem;
     }

@@ -18,8 +18,7 @@ const TRIES: usize = 3;
 /// The account under another login name, and the edits that make it so. The first edit does not fit where the account changed since
 /// it was read, and the edit `TAKEN` where the name is taken.
 pub fn renamed(account: &Account, login: &LoginName) -> (Account, Vec<VaultEdit>) {
-    let renamed =
-        Account { key: login.key().to_owned(), name: login.text().to_owned(), ..account.clone() };
+    let renamed = Account { key: login.key().to_owned(), name: login.text().to_owned(), ..account.clone() };
     let (was, key) = (account.entry().body, account.key.clone());
     let edits = match key == renamed.key {
         true => vec![VaultEdit::Replace { was, entry: renamed.entry() }],

@@ -124,7 +124,10 @@ impl Identities {
             }
         }
         self.known.learn(&key, &user, former, last);
-        Ok(Granted { token: secret, session: self.known.learn(&next, &user, stored, expires).session.clone() })
+        Ok(Granted {
+            token: secret,
+            session: self.known.learn(&next, &user, stored, expires).session.clone(),
+        })
     }
 
     /// What a browser puts into the address of a socket, instead of this token.

@@ -102,7 +102,7 @@ test('a login that the issuer refuses is explained on a page, from which the use
   await inContext(chrome(), async (context) => {
     const page = await context.newPage();
     const complaints = [];
-    page.on('console', (message) => message.type() === 'error' && !message.text().includes('401') && complaints.push(message.text()));
+    page.on('console', (message) => message.text().includes('Content Security Policy') && complaints.push(message.text()));
     const answer = await page.goto(`${server().address}/api/auth/issuers/acme/callback?error=access_denied`);
     assert.equal(answer.status(), 401);
     await page.getByRole('heading', { name: 'The login did not work' }).waitFor();
