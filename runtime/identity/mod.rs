@@ -41,6 +41,6 @@ pub use orders::{OrderOutcome, outcome_of, perform};
 pub use outside::{LoadedTokens, LoginBegun, LoginOffer, LoginReturn};
 pub use outside_logins::LoggedIn;
 pub use passwords::Passwords;
-pub use renaming::{TAKEN, renamed};
+pub use renaming::{TAKEN, renaming};
 pub use secret::{Secret, SecretKind, digest};
 pub use sessions::{OwnedSession, SessionRow};

@@ -15,23 +15,22 @@ use crate::store::vault::{Edited, VaultEdit, VaultKind};
 /// How often it is tried anew where the account changes at the same moment.
 const TRIES: usize = 3;
 
-/// The account under another login name, and the edits that make it so. The first edit does not fit where the account changed since
-/// it was read, and the edit `TAKEN` where the name is taken.
-pub fn renamed(account: &Account, login: &LoginName) -> (Account, Vec<VaultEdit>) {
+/// The edits that give the account another login name. The first does not fit where the account changed since it was read, and the
+/// edit `TAKEN` where the name is taken.
+pub fn renaming(account: &Account, login: &LoginName) -> Vec<VaultEdit> {
     let renamed = Account { key: login.key().to_owned(), name: login.text().to_owned(), ..account.clone() };
     let (was, key) = (account.entry().body, account.key.clone());
-    let edits = match key == renamed.key {
+    match key == renamed.key {
         true => vec![VaultEdit::Replace { was, entry: renamed.entry() }],
         false => vec![
             VaultEdit::Replace { was, entry: account.entry() },
             VaultEdit::Remove { kind: VaultKind::Account, key },
             VaultEdit::Insert(renamed.entry()),
         ],
-    };
-    (renamed, edits)
+    }
 }
 
-/// The edit of `renamed` that a taken name refuses.
+/// The edit of `renaming` that a taken name refuses.
 pub const TAKEN: usize = 2;
 
 impl Identities {
@@ -76,8 +75,7 @@ impl Identities {
             if judged.is_some_and(|judged| judged.password != account.password) {
                 return Err(IdentityError::field("password", "wrong", "is no longer your password"));
             }
-            let (_, edits) = renamed(&account, login);
-            match self.vault.change(edits).await.map_err(of_vault)? {
+            match self.vault.change(renaming(&account, login)).await.map_err(of_vault)? {
                 Edited::Done => return Ok(()),
                 Edited::Refused { edit: TAKEN } => return Err(IdentityError::NameTaken),
                 Edited::Refused { .. } => {}

@@ -15,7 +15,7 @@ use crate::identity::IdentityError;
 use crate::identity::LoginName;
 use crate::identity::Order;
 use crate::identity::Passwords;
-use crate::identity::{TAKEN, renamed};
+use crate::identity::{TAKEN, renaming};
 use crate::ids::shown;
 use crate::schema;
 use crate::schema::Color;
@@ -101,9 +101,8 @@ impl Users {
     pub(super) async fn rename(&self, name: &str, login: &str) -> Result<String, Refused> {
         let account = self.account(name).await?;
         let login = login_name(login)?;
-        let (renamed, edits) = renamed(&account, &login);
-        match self.vault.change(edits).await.map_err(refused)? {
-            Edited::Done => Ok(format!("{} logs in as {} now\n", account.name, renamed.name)),
+        match self.vault.change(renaming(&account, &login)).await.map_err(refused)? {
+            Edited::Done => Ok(format!("{} logs in as {} now\n", account.name, login.text())),
             Edited::Refused { edit: TAKEN } => Err(taken(&login)),
             Edited::Refused { .. } => Err(Refused::failed("the account changed meanwhile: try again")),
         }
