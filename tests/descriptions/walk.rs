@@ -46,6 +46,7 @@ fn template(address: &str) -> String {
         ["", "api", _, "count" | "query"] => path.to_owned(),
         ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
+        ["", "api", "admin", "users", _, "name"] => "/api/admin/users/{id}/name".to_owned(),
         ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
