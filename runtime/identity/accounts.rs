@@ -282,7 +282,7 @@ impl Identities {
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));
         match self.vault.change(vec![edit]).await.map_err(of_vault)? {
             Edited::Done => {
-                Ok(Granted { token, session: self.known.learn(&key, user, stored, expires).session })
+                Ok(Granted { token, session: self.known.learn(&key, user, stored, expires).session.clone() })
             }
             Edited::Refused { .. } => Err(IdentityError::Failed("a token came twice".to_owned())),
         }

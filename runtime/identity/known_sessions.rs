@@ -34,13 +34,13 @@ pub(super) struct KnownSessions {
 #[derive(Debug, Default)]
 struct SessionTable {
     /// By the digest of the token.
-    tokens: HashMap<String, KnownToken>,
+    tokens: HashMap<String, Arc<KnownToken>>,
     /// By the id of the session.
     sessions: HashMap<String, Arc<LiveSession>>,
 }
 
 impl KnownSessions {
-    pub(super) fn get(&self, digest: &str) -> Option<KnownToken> {
+    pub(super) fn get(&self, digest: &str) -> Option<Arc<KnownToken>> {
         self.inner.lock().tokens.get(digest).cloned()
     }
 
@@ -51,7 +51,7 @@ impl KnownSessions {
         user: &str,
         stored: StoredSession,
         expires: Timestamp,
-    ) -> KnownToken {
+    ) -> Arc<KnownToken> {
         let mut inner = self.inner.lock();
         if inner.tokens.len() >= MOST {
             inner.tokens.retain(|_, token| token.session.is_followed());
@@ -69,7 +69,7 @@ impl KnownSessions {
         if !stored.superseded {
             session.last_until(expires);
         }
-        let known = KnownToken { digest: digest.to_owned(), session, stored, expires };
+        let known = Arc::new(KnownToken { digest: digest.to_owned(), session, stored, expires });
         inner.tokens.insert(digest.to_owned(), known.clone());
         known
     }
@@ -83,7 +83,7 @@ impl KnownSessions {
         }
     }
 
-    pub(super) fn all(&self) -> Vec<KnownToken> {
+    pub(super) fn all(&self) -> Vec<Arc<KnownToken>> {
         self.inner.lock().tokens.values().cloned().collect()
     }
 

@@ -108,7 +108,7 @@ impl Identities {
         let was = known.stored.entry(&key, &user, known.expires).body;
         let former = StoredSession { superseded: true, ..known.stored.clone() };
         let last = Timestamp(known.expires.0.min(now.0 + millis(GRACE)));
-        let stored = StoredSession { seen: now.0, superseded: false, ..known.stored };
+        let stored = StoredSession { seen: now.0, superseded: false, ..known.stored.clone() };
         let (secret, expires) =
             (Secret::new(SecretKind::Session, &self.env), self.expiry(stored.created, now));
         let next = secret.digest();
@@ -124,7 +124,10 @@ impl Identities {
             }
         }
         self.known.learn(&key, &user, former, last);
-        Ok(Granted { token: secret, session: self.known.learn(&next, &user, stored, expires).session })
+        Ok(Granted {
+            token: secret,
+            session: self.known.learn(&next, &user, stored, expires).session.clone(),
+        })
     }
 
     /// What a browser puts into the address of a socket, instead of this token.
