@@ -250,7 +250,12 @@ export class Bridge {
       // Of this answer's history only `from` is known to be a part: what a channel has beyond it may be lost, so it asks itself.
       const { track } = subscription;
       const { point } = track;
-      if (recovered && from && point && from.epoch !== epoch && point.seq > from.seq) continue;
+      // Its rows were given up while the question was under way: a list wants more of them, and the next round reads them.
+      if (!point) {
+        reload ||= subscription.reload !== undefined;
+        continue;
+      }
+      if (recovered && from && from.epoch !== epoch && point.seq > from.seq) continue;
       if (recovered && track.leadsTo(epoch)) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
       else if (subscription.reload) {
         track.forget();
