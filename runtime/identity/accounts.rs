@@ -293,9 +293,14 @@ impl Identities {
         };
         let (key, expires) = (token.digest(), self.expiry(now.0, now));
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));
+        let ends = self.known.ends();
         match self.vault.change(vec![edit]).await.map_err(of_vault)? {
             Edited::Done => {
-                Ok(Granted { token, session: self.known.learn(&key, user, stored, expires).session.clone() })
+                let known = match self.known.learn(ends, &key, user, stored, expires) {
+                    Some(known) => known,
+                    None => self.read_session(&key).await?,
+                };
+                Ok(Granted { token, session: known.session.clone() })
             }
             Edited::Refused { .. } => Err(IdentityError::Failed("a token came twice".to_owned())),
         }
