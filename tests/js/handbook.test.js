@@ -82,6 +82,12 @@ test('the whole page in ten lines runs', { timeout: 30_000 }, async () => {
   }
 });
 
+test('six tasks take fifteen lines', () => {
+  const [sample] = samples.filter((text) => text.includes('renewed(refresh)') && text.includes('PresenceManager'));
+  const lines = sample.split('\n').filter((line) => line.trim() && !/^(?:import|\/\/) ?/.test(line));
+  assert.equal(lines.length, 15, lines.join('\n'));
+});
+
 test('the tables of options name every option, and no other', () => {
   const optionsOf = (file, type) => {
     const source = readFileSync(join(ROOT, 'static', file), 'utf8');
