@@ -250,8 +250,18 @@ impl Identities {
         if known.is_some() || !issued {
             return Ok(known);
         }
-        let entry = self.vault.find(VaultKind::Token, digest).await.map_err(of_vault)?;
-        entry.as_ref().map(|entry| self.access.learn(entry)).transpose()
+        loop {
+            let before = self.known.ends();
+            let Some(entry) = self.vault.find(VaultKind::Token, digest).await.map_err(of_vault)? else {
+                self.access.end(digest);
+                return Ok(None);
+            };
+            let learned = self.access.learn(&entry)?;
+            // Otherwise the vault changed meanwhile, and the comparison that followed may have come before the token was known.
+            if self.known.ends() == before {
+                return Ok(Some(learned));
+            }
+        }
     }
 
     /// A token of any kind but a session's, which may have ended since it was judged.
@@ -291,12 +301,20 @@ impl Identities {
         Ok(known.session.clone())
     }
 
-    async fn read_session(&self, digest: &str) -> Result<Arc<KnownToken>, IdentityError> {
-        let entry = self.vault.find(VaultKind::Session, digest).await.map_err(of_vault)?;
-        let entry = entry.ok_or(IdentityError::BadToken("the token is unknown, or its session has ended"))?;
-        let expires = entry.expires.unwrap_or(Timestamp(0));
-        let user = entry.owner.clone().unwrap_or_default();
-        Ok(self.known.learn(digest, &user, StoredSession::of(&entry)?, expires))
+    pub(super) async fn read_session(&self, digest: &str) -> Result<Arc<KnownToken>, IdentityError> {
+        loop {
+            let ends = self.known.ends();
+            let entry = self.vault.find(VaultKind::Session, digest).await.map_err(of_vault)?;
+            let entry =
+                entry.ok_or(IdentityError::BadToken("the token is unknown, or its session has ended"))?;
+            let expires = entry.expires.unwrap_or(Timestamp(0));
+            let user = entry.owner.clone().unwrap_or_default();
+            let learned = self.known.learn(ends, digest, &user, StoredSession::of(&entry)?, expires);
+            // Otherwise some session ended meanwhile, perhaps this one.
+            if let Some(known) = learned {
+                return Ok(known);
+            }
+        }
     }
 
     /// The use of a session is written down now and then, not at each request.
@@ -317,8 +335,15 @@ impl Identities {
         let user = known.session.user.clone();
         let was = known.stored.entry(digest, &user, known.expires).body;
         let edit = VaultEdit::Replace { was, entry: seen.entry(digest, &user, expires) };
+        let ends = self.known.ends();
         match self.vault.change(vec![edit]).await {
-            Ok(Edited::Done) => Ok(self.known.learn(digest, &user, seen, expires)),
+            Ok(Edited::Done) => match self.known.learn(ends, digest, &user, seen, expires) {
+                Some(known) => Ok(known),
+                None => {
+                    self.known.forget(digest);
+                    self.read_session(digest).await
+                }
+            },
             // Another process changed it, or ended it.
             Ok(Edited::Refused { .. }) => {
                 self.known.forget(digest);

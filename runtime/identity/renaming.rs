@@ -46,10 +46,9 @@ impl Identities {
         let of_name = format!("{} {}", neighbourhood(address), session.user);
         self.try_once(&of_name, OF_NAME)?;
         let account = self.account_of(&session.user).await?.ok_or(IdentityError::NoSession)?;
-        if !self.passwords.fits(password.to_owned(), account.password.clone()).await? {
+        if !self.fits(password, account.password.clone(), &[(&of_name, OF_NAME)]).await? {
             return Err(IdentityError::field("password", "wrong", "is not your password"));
         }
-        self.throttle.give_back(&of_name, OF_NAME);
         if self.passwords.is_name(password, login.text()) {
             return Err(IdentityError::field("name", "weak_password", "is your password; choose another"));
         }

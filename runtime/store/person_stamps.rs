@@ -3,9 +3,12 @@
 //!
 //! Knows no record and no database. A backend's writer holds a `StampChange` around each commit.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::Change;
 
@@ -15,9 +18,16 @@ const USER: &str = "User";
 /// Persons share this many numbers. Two of one number cost each other a read, nothing else.
 const STRIPES: usize = 1024;
 
+/// Persons of whom is remembered that they are not disabled. When they are more, all are read again.
+const REMEMBERED: usize = 10_000;
+
 /// See the module's text. A number is odd while a commit that may change the record is under way.
 #[derive(Debug, Clone)]
-pub(super) struct PersonStamps(Arc<[AtomicU64]>);
+pub(super) struct PersonStamps {
+    stamps: Arc<[AtomicU64]>,
+    /// The stamp at which a person was not disabled. Held for a look or one entry.
+    enabled: Arc<Mutex<HashMap<Arc<str>, u64>>>,
+}
 
 /// From just before a commit until just after it.
 #[derive(Debug)]
@@ -28,7 +38,7 @@ pub(super) struct StampChange<'a> {
 
 impl Default for PersonStamps {
     fn default() -> PersonStamps {
-        PersonStamps((0..STRIPES).map(|_| AtomicU64::new(0)).collect())
+        PersonStamps { stamps: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(), enabled: Arc::default() }
     }
 }
 
@@ -36,8 +46,23 @@ impl PersonStamps {
     /// As long as the answer stays the same, a read that began after the first answer is still true. `None`: a commit is under way
     /// that may change the record.
     pub(super) fn of(&self, person: &str) -> Option<u64> {
-        let stamp = self.0[stripe(person)].load(Ordering::SeqCst);
+        let stamp = self.stamps[stripe(person)].load(Ordering::SeqCst);
         stamp.is_multiple_of(2).then_some(stamp)
+    }
+
+    /// Whether the person was found not to be disabled, and that is still true.
+    pub(super) fn is_enabled(&self, person: &str) -> bool {
+        self.of(person).is_some_and(|stamp| self.enabled.lock().get(person) == Some(&stamp))
+    }
+
+    /// The person is not disabled, by a read that began after this stamp was asked for.
+    pub(super) fn found_enabled(&self, person: &Arc<str>, stamp: Option<u64>) {
+        let Some(stamp) = stamp else { return };
+        let mut enabled = self.enabled.lock();
+        if enabled.len() >= REMEMBERED {
+            enabled.clear();
+        }
+        enabled.insert(person.clone(), stamp);
     }
 
     /// To be held across the commit of these changes.
@@ -64,7 +89,7 @@ impl PersonStamps {
 impl StampChange<'_> {
     fn step(&self) {
         for &stripe in &self.stripes {
-            self.stamps.0[stripe].fetch_add(1, Ordering::SeqCst);
+            self.stamps.stamps[stripe].fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -115,12 +140,17 @@ mod tests {
         let stamps = PersonStamps::default();
         let before = stamps.of("ada");
         assert!(before.is_some() && before == stamps.of("ada"));
+        assert!(!stamps.is_enabled("ada"));
+        stamps.found_enabled(&"ada".into(), before);
+        assert!(stamps.is_enabled("ada") && !stamps.is_enabled("ben"));
         // The same person twice in one commit: two steps for one commit would look like none under way.
         let during = stamps.change(&[change("User", "ada"), change("User", "ada")]);
         assert_eq!(stamps.of("ada"), None);
         drop(during);
         let after = stamps.of("ada");
-        assert!(after.is_some() && after != before);
+        assert!(after.is_some() && after != before && !stamps.is_enabled("ada"));
+        stamps.found_enabled(&"ada".into(), before);
+        assert!(!stamps.is_enabled("ada"), "a read from before the commit says nothing");
     }
 
     #[test]

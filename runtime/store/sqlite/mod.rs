@@ -152,7 +152,7 @@ impl SqliteStore {
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
-        let reader = Arc::new(Reader::new(config, shape, start.epoch, start.ended));
+        let reader = Arc::new(Reader::new(config, shape, start.epoch, start.ended, stamps.clone()));
         let committer = Mutex::new(Some(committer));
         let store = Arc::new(SqliteStore { queue, pool, reader, metrics, damage, stamps, committer });
         Ok(Opened { store, batches, generation: start.generation, report })
