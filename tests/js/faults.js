@@ -182,7 +182,7 @@ const FAULTS = [
     file: 'track.js',
     from: 'return this.point?.epoch === epoch || this.ahead <= (this.point?.seq ?? 0);',
     to: 'return true || epoch;',
-    red: ['windows.test.js', 'rows that were read after their position'],
+    red: ['track.test.js', 'rows that were read after their position'],
   },
   {
     harm: 'each tab renews for itself, and ends the token of the others',

@@ -136,3 +136,17 @@ test('a position whose rows were read later leads to no other epoch, and to its 
   passed.ask('r2', { snapshot: true });
   assert.equal(passed.accept(answer('e2')), 'deliver', 'once the position has come to the rows');
 });
+
+test('rows that were read after their position are no beginning for a history that leads elsewhere', () => {
+  const resumed = (ahead, epoch) => {
+    const track = new Track();
+    track.jump({ epoch: 'e1', seq: 10, view: 'v' });
+    track.ahead = ahead;
+    track.ask('r1', { snapshot: true });
+    const verdict = track.accept({ type: 'subscribed', requestId: 'r1', payload: { epoch, seq: 12, view: 'v', recovered: true } });
+    return [verdict, track.point?.seq ?? null];
+  };
+  assert.deepEqual(resumed(10, 'e2'), ['deliver', 10], 'all rows are of the position');
+  assert.deepEqual(resumed(12, 'e1'), ['deliver', 10], 'the same history has them too');
+  assert.deepEqual(resumed(12, 'e2'), ['gap', null], 'the other one may lack them');
+});
