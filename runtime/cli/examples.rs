@@ -16,7 +16,7 @@ const MOST_FOLDERS: u16 = 1000;
 /// In debug builds read from the folder, in release builds part of the program.
 #[derive(RustEmbed)]
 #[folder = "examples/"]
-struct Files;
+struct ExampleFiles;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Example {
@@ -56,9 +56,9 @@ impl Example {
     /// Every file of it, in the order of their paths.
     pub(super) fn files(self) -> Vec<ProjectFile> {
         let folder = format!("{}/", self.name());
-        let mut files: Vec<ProjectFile> = Files::iter()
+        let mut files: Vec<ProjectFile> = ExampleFiles::iter()
             .filter_map(|path| {
-                let file = Files::get(&path)?;
+                let file = ExampleFiles::get(&path)?;
                 let path = path.strip_prefix(&folder)?.to_owned();
                 Some(ProjectFile { path, text: file.data })
             })
