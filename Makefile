@@ -39,7 +39,7 @@ js-faults: node_modules/.installed ## plants faults into the browser modules and
 
 .PHONY: chaos
 chaos: node_modules/.installed ## the stories of the browser modules, 20,000 of each
-	SEEDS=20000 node --experimental-websocket --test tests/js/optimistic.test.js tests/js/convergence.test.js tests/js/windows.test.js
+	node tests/js/chaos.js $(or $(SEEDS),20000)
 
 .PHONY: openapi
 openapi: tools ## bad input for every described operation, made by schemathesis

@@ -167,7 +167,6 @@ async fn a_refused_channel_is_an_event_and_the_others_go_on() {
 async fn an_address_that_says_nothing_clear_is_refused_with_a_status() {
     let app = app().await;
     let table = [
-        ("", 400, "BAD_QUERY", "at least one channel"),
         ("channel=entity:Task&wait=3", 400, "BAD_QUERY", "`wait`"),
         ("channel=entity:Task&since=7", 400, "BAD_POSITION", "`since`"),
         ("channel=entity:Task&since=a:7", 400, "BAD_POSITION", "`since`"),

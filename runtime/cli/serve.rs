@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::arguments::ServeArguments;
 use super::check::count;
 use super::config::effective;
-use super::dev::{color, describe, fit_connections, listen, say, stop_signal};
+use super::dev::{color, describe, fit_connections, listen, on_workers, say, stop_signal};
 use super::migrate::Project;
 use super::settings::Settings;
 use super::{USAGE, log, migrate};
@@ -72,11 +72,7 @@ fn serve(settings: Settings, url: Option<String>) -> Result<(), String> {
         log::warn(config.log.form, &warning);
     }
     let limited = fit_connections(&mut config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
-    runtime.block_on(serve_loaded(config, loaded, limited, url))
+    on_workers(serve_loaded(config, loaded, limited, url))
 }
 
 async fn serve_loaded(

@@ -5,6 +5,7 @@
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use http_body_util::LengthLimitError;
 
 use super::content_encoding::{ContentEncoding, DecodeError};
@@ -20,10 +21,23 @@ use crate::repository::Body;
 #[derive(Debug)]
 pub(super) struct JsonBody(pub(super) Body);
 
+/// The same before it is read as JSON.
+#[derive(Debug)]
+pub(super) struct JsonBytes(pub(super) Bytes);
+
 impl FromRequest<AppState> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<JsonBody, Problem> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        Body::parse(&bytes).map(JsonBody).map_err(|error| Problem::new(Code::BadJson, error.to_string()))
+    }
+}
+
+impl FromRequest<AppState> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<JsonBytes, Problem> {
         let limits = &state.config.http;
         must_be_json(request.headers())?;
         let encoding = ContentEncoding::of(request.headers())?;
@@ -33,13 +47,12 @@ impl FromRequest<AppState> for JsonBody {
             .await
             .ok_or_else(|| late(limits))?
             .map_err(|error| unreadable(&error, limits))?;
-        let bytes = encoding.decode(bytes, limits.body_bytes).map_err(|error| match error {
+        encoding.decode(bytes, limits.body_bytes).map(JsonBytes).map_err(|error| match error {
             DecodeError::TooLarge => too_large(limits),
             DecodeError::NotGzip => {
                 Problem::new(Code::BadJson, "the body is not gzip, as Content-Encoding says")
             }
-        })?;
-        Body::parse(&bytes).map(JsonBody).map_err(|error| Problem::new(Code::BadJson, error.to_string()))
+        })
     }
 }
 

@@ -39,10 +39,12 @@ mod projection;
 mod proxies;
 mod query;
 mod records;
+mod refusal_page;
 mod rooms;
 mod schema;
 mod scripts;
 pub mod server;
+mod session;
 pub mod socket_options;
 mod sse;
 mod state;
@@ -82,6 +84,7 @@ pub fn router(state: AppState) -> Router {
         .merge(admin::routes())
         .merge(rooms::routes())
         .merge(sse::routes())
+        .merge(session::routes())
         .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())

@@ -11,6 +11,7 @@ mod describer;
 mod messages;
 mod operations;
 mod parameters;
+mod sessions;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -82,6 +83,7 @@ impl Describer<'_> {
         self.auth_bodies();
         self.admin_bodies();
         self.message_bodies();
+        self.session_bodies();
         self.shared_parameters();
     }
 }

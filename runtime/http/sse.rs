@@ -56,8 +56,9 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
         return Ok(events(Body::from(told)));
     }
     let (line, mut pieces) = mpsc::channel::<Bytes>(1);
+    let seat = state.sessions.remote().open(&admitted.identity, None);
     let arrived = Arrived::through(state.identities.clone(), admitted);
-    let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, start)));
+    let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, seat, start)));
     let living = async move {
         sessions.serve(stream, arrived).await;
         drop(peer);
@@ -77,8 +78,8 @@ fn events(body: Body) -> Response {
     response
 }
 
-/// What the client follows. Where a browser comes back by itself, `Last-Event-ID` counts, and no longer what its address says.
-fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart, Problem> {
+/// What the client follows, also of a session of polls. Where a browser comes back by itself, `Last-Event-ID` counts, and no longer what its address says.
+pub(super) fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart, Problem> {
     if let Some((name, _)) =
         params.iter().find(|(name, _)| !NAMES.contains(name) && !OF_THE_CALLER.contains(name))
     {
@@ -86,9 +87,6 @@ fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart, Problem> {
         return Err(bad_query(text));
     }
     let channels: Vec<&str> = params.all("channel").collect();
-    if channels.is_empty() {
-        return Err(bad_query("name at least one channel, as in `?channel=entity:Task`".to_owned()));
-    }
     let of_each = |name: &'static str| of_each(params, name, channels.len());
     let (views, sorts, limits) = (of_each("view")?, of_each("sort")?, of_each("limit")?);
     let since = params.one("since")?.map(str::parse::<Position>).transpose();

@@ -237,6 +237,9 @@ impl<'a> ErrorPayload<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ConnectedPayload<'a> {
     pub connection_id: String,
+    /// Of a stream or of polls: where the client speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<&'a str>,
     pub user_id: Option<&'a str>,
     /// When the login of the user ends, in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]

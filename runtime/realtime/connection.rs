@@ -149,11 +149,6 @@ impl<T: Transport> Connection<T> {
                 | LoopEvent::Mutated(_)
                 | LoopEvent::Expelled(_) => {}
             }
-            if let LoopEvent::Told(News { draining: true, .. }) = &event
-                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
-            {
-                break ended;
-            }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             if let LoopEvent::Told(News { draining: true, .. }) = &event
                 && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
@@ -191,7 +186,12 @@ impl<T: Transport> Connection<T> {
         let effects = match event {
             LoopEvent::Outbox => return NextStep::Drain,
             LoopEvent::Peer(arrival) => match arrival {
-                Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
+                Arrival::Text(text) => {
+                    if self.transport.session().is_some() {
+                        self.attendance.heard();
+                    }
+                    self.session.on(now, Input::Text(&text))
+                }
                 Arrival::Follows(start) => self.session.on(now, Input::Start(start)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),

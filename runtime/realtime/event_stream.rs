@@ -1,16 +1,18 @@
 //! `EventStream`: the transport of one answer that does not end, as server-sent events. What the peer wants to follow is in its
-//! address, so it is heard of once, at the start.
+//! address; what it says later comes in requests of their own, through its `RemoteSeat`.
 //!
 //! Knows no HTTP: pieces go into a channel, and the other end puts them on the line. A piece waits there until the line takes
 //! it, so the loop feels a slow reader as it does with a socket.
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::remote_sessions::RemoteSeat;
 use super::transport::{Arrival, Ended, StreamStart, Transport, WriteProgress};
 use crate::metrics::Via;
 use crate::protocol::WireForm;
@@ -22,9 +24,9 @@ const PIECE: usize = 16 << 10;
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
 /// See the module's text.
-#[derive(Debug)]
 pub struct EventStream {
     line: mpsc::Sender<Bytes>,
+    seat: RemoteSeat,
     start: Option<StreamStart>,
     /// A heartbeat was taken, which is the only sign of life that such a peer gives.
     beat: bool,
@@ -32,8 +34,9 @@ pub struct EventStream {
 
 impl EventStream {
     /// `line`: where the pieces go, with room for one. Dropped at its other end: the peer is gone.
-    pub fn new(line: mpsc::Sender<Bytes>, start: StreamStart) -> EventStream {
-        EventStream { line, start: Some(start), beat: false }
+    /// `seat`: where the peer speaks, in requests of their own.
+    pub fn new(line: mpsc::Sender<Bytes>, seat: RemoteSeat, start: StreamStart) -> EventStream {
+        EventStream { line, seat, start: Some(start), beat: false }
     }
 }
 
@@ -50,6 +53,10 @@ impl Transport for EventStream {
         WireForm::EventStream
     }
 
+    fn session(&self) -> Option<&Arc<str>> {
+        Some(self.seat.id())
+    }
+
     async fn next(&mut self) -> Arrival {
         if let Some(start) = self.start.take() {
             return Arrival::Follows(start);
@@ -57,8 +64,10 @@ impl Transport for EventStream {
         if std::mem::take(&mut self.beat) {
             return Arrival::Life;
         }
-        self.line.closed().await;
-        Arrival::Gone
+        tokio::select! {
+            () = self.line.closed() => Arrival::Gone,
+            said = self.seat.next() => said,
+        }
     }
 
     async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {

@@ -2,6 +2,7 @@
 //!
 //! Knows no transport but the form of its bytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,6 +67,8 @@ impl From<NoPlace> for NotAdmitted {
 #[derive(Debug, Clone)]
 pub struct Greeting<'a> {
     pub connection: ConnectionId,
+    /// By what the peer speaks where it cannot do so on its transport.
+    pub session: Option<Arc<str>>,
     pub user: Option<&'a str>,
     /// When the login of the user ends.
     pub expires: Option<Timestamp>,
@@ -84,6 +87,7 @@ impl Greeting<'_> {
         };
         let payload = ConnectedPayload {
             connection_id: self.connection.to_string(),
+            session: self.session.as_deref(),
             user_id: self.user,
             expires_at: self.expires.map(Timestamp::rfc3339),
             protocol: 1,
@@ -110,7 +114,8 @@ impl Greeting<'_> {
             return frame;
         }
         // It names no position: a browser that comes back before there was one begins anew.
-        Bytes::from([format!("id: {}\n", self.connection).as_bytes(), &frame[..]].concat())
+        let id = self.session.as_deref().unwrap_or_default();
+        Bytes::from([format!("id: {id}\n").as_bytes(), &frame[..]].concat())
     }
 }
 

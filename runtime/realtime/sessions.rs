@@ -21,6 +21,7 @@ use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::LiveReader;
+use super::remote_sessions::{RemoteSessions, SESSION_LIFE};
 use super::rooms::{RoomSeats, Rooms};
 use super::roster::{Expulsion, Newcomer, Roster, RosterSeat};
 use super::session::{LoginStart, Now, Session, SessionStart, Surroundings};
@@ -45,6 +46,7 @@ pub struct Sessions {
     places: Arc<ConnectionPlaces>,
     offenders: Arc<Offenders>,
     polls: Polls,
+    remote: Arc<RemoteSessions>,
     channels: Channels,
     rooms: Arc<Rooms>,
     leases: Arc<Leases>,
@@ -125,6 +127,7 @@ impl Sessions {
             places,
             offenders: Arc::default(),
             polls,
+            remote: RemoteSessions::new(env.clone()),
             channels,
             rooms,
             leases,
@@ -177,6 +180,11 @@ impl Sessions {
 
     pub fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// The sessions whose peers speak by requests.
+    pub fn remote(&self) -> &Arc<RemoteSessions> {
+        &self.remote
     }
 
     /// The rooms and private channels, for messages of the server.
@@ -367,6 +375,7 @@ impl Sessions {
         let (around, news) = self.lifecycle.follow();
         let greeting = Greeting {
             connection: entrant.id,
+            session: transport.session().cloned(),
             user: arrived.identity.user.as_deref(),
             expires: arrived.state().and_then(|state| state.expires),
             position: self.channels.position(),
@@ -416,6 +425,9 @@ impl Sessions {
         };
         let attendee = AttendeeKey(place.key().0);
         let attendance = PresenceAttendance::new(self.presence.get().cloned(), attendee, transport.via());
+        // What waits for a poll waits as long as the session may live without one.
+        let write_timeout =
+            if transport.via() == Via::Poll { SESSION_LIFE * 2 } else { config.write_timeout };
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
@@ -434,7 +446,7 @@ impl Sessions {
             env: self.env.clone(),
             offenders: self.offenders.clone(),
             owner,
-            write_timeout: config.write_timeout,
+            write_timeout,
             drain_spread: config.drain_spread,
         })
     }

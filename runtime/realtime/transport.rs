@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -25,6 +26,11 @@ pub trait Transport: Send {
 
     /// In which bytes `write` takes frames.
     fn form(&self) -> WireForm;
+
+    /// The id by which the peer speaks to the session in requests of their own, where it cannot do so here.
+    fn session(&self) -> Option<&Arc<str>> {
+        None
+    }
 
     /// Waits for the next thing that is heard of the peer.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;

@@ -46,12 +46,15 @@ fn template(address: &str) -> String {
         ["", "api", _, "count" | "query"] => path.to_owned(),
         ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
+        ["", "api", "admin", "users", _, "name"] => "/api/admin/users/{id}/name".to_owned(),
         ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
         ["", "api", "realtime", "presence", ..] => "/api/realtime/presence/{resource}".to_owned(),
+        ["", "api", "realtime", "session", _] => "/api/realtime/session/{session}".to_owned(),
+        ["", "api", "realtime", "session", _, _] => "/api/realtime/session/{session}/{action}".to_owned(),
         ["", "api", "realtime", "rooms", _] => "/api/realtime/rooms/{name}".to_owned(),
         ["", "api", "realtime", "notify", _] => "/api/realtime/notify/{user}".to_owned(),
         _ => path.to_owned(),
@@ -90,6 +93,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     changes(&mut walk).await;
     messages(&mut walk).await;
     streams(&mut walk).await;
+    sessions(&mut walk).await;
     issuers(&mut walk, app.address).await;
     users(&mut walk).await;
     administration(&mut walk, &app).await;
@@ -139,11 +143,25 @@ async fn messages(walk: &mut Walk) {
 
 /// An answer without an end is read for its head and its first event.
 async fn streams(walk: &mut Walk) {
-    walk.step("GET /sse", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /sse?snapshot=maybe", Value::Null, (400, "BAD_QUERY")).await;
     walk.step("GET /sse?channel=entity:Task&since=7", Value::Null, (400, "BAD_POSITION")).await;
     let mut stream = EventSource::open(walk.client.request("GET", "/sse?channel=entity:Task")).await;
     stream.expect("welcome").await;
     walk.judge.succeeded.insert(("get".to_owned(), "/sse".to_owned()));
+}
+
+/// A session of polls, from its opening to its end.
+async fn sessions(walk: &mut Walk) {
+    walk.step("POST /api/realtime/session?since=7", Value::Null, (400, "BAD_POSITION")).await;
+    let opened = walk.step("POST /api/realtime/session?channel=entity:Task", Value::Null, (201, "")).await;
+    let session = format!("/api/realtime/session/{}", opened.json["session"].as_str().unwrap());
+    let ping = format!("POST {session}/ping");
+    walk.step(&ping, json!({"requestId": "p"}), (202, "")).await;
+    walk.step(&ping, json!({"type": "subscribe"}), (400, "BAD_FRAME")).await;
+    walk.step(&format!("GET {session}?wait=5"), Value::Null, (200, "")).await;
+    walk.step(&format!("GET {session}?after=99"), Value::Null, (400, "BAD_QUERY")).await;
+    walk.step(&format!("DELETE {session}"), Value::Null, (204, "")).await;
+    walk.step("POST /api/realtime/session/none/ping", json!({}), (404, "NOT_FOUND")).await;
 }
 
 async fn issuers(walk: &mut Walk, address: std::net::SocketAddr) {
@@ -196,6 +214,10 @@ async fn users(walk: &mut Walk) {
     let third = token(walk).await;
     let third = [("authorization", &*third)];
     let wrong = json!({"oldPassword": "x", "password": "another horse"});
+    let (renamed, wrongly) = (json!({"name": "Ada", "password": "correct horse"}), json!({"name": "eve"}));
+    walk.step_with("POST /api/auth/name", wrongly, &third, (422, "VALIDATION_FAILED")).await;
+    walk.step_with("POST /api/auth/name", renamed.clone(), &third, (204, "")).await;
+    walk.step("POST /api/auth/name", renamed, (401, "UNAUTHENTICATED")).await;
     walk.step_with("POST /api/auth/password", wrong, &third, (422, "VALIDATION_FAILED")).await;
     let right = json!({"oldPassword": "correct horse", "password": "another horse"});
     walk.step_with("POST /api/auth/password", right, &third, (200, "")).await;
@@ -203,7 +225,14 @@ async fn users(walk: &mut Walk) {
 
 async fn administration(walk: &mut Walk, app: &TestApp) {
     let login = json!({"name": "ada", "password": "another horse"});
-    walk.step("POST /api/auth/login", login, (200, "")).await;
+    let login_of = walk.step("POST /api/auth/login", login, (200, "")).await;
+    let user = login_of.json["user"]["id"].as_str().unwrap().to_owned();
+    let rename = format!("POST /api/admin/users/{user}/name");
+    walk.step(&rename, json!({"name": "ada"}), (403, "FORBIDDEN")).await;
+    walk.step(&format!("{rename}?as=ops:admin"), json!({"name": ""}), (422, "VALIDATION_FAILED")).await;
+    walk.step(&format!("{rename}?as=ops:admin"), json!({"name": "ada"}), (204, "")).await;
+    walk.step("POST /api/admin/users/none/name?as=ops:admin", json!({"name": "x"}), (404, "NOT_FOUND")).await;
+    walk.step("GET /api/admin/sessions?after=x&as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
     let _socket = Socket::open(app.address).await;
     walk.step("GET /api/admin/presence", Value::Null, (403, "FORBIDDEN")).await;
     walk.step("GET /api/admin/presence?as=ops:admin", Value::Null, (200, "")).await;

@@ -9,95 +9,17 @@ import { ChannelSubscriber } from '../../static/channels.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
-import { reply, seeded, settle, world } from './world.js';
+import { busy, story } from './windows_story.js';
+import { reply, settle, world } from './world.js';
 
 const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 200) }, (_, i) => i + 1);
-
-const TROUBLE = [
-  [6, (server) => server.changeRights()],
-  [4, (server, dice, clock) => (server.changeRights(), clock.run(dice.int(100)).then(() => server.cutAll()))],
-  [6, (server, dice) => server.cutAll(dice.chance(0.5) ? 1006 : 1001)],
-  [2, (server) => server.restart()],
-  [2, (server, dice) => server.restart({ lose: 1 + dice.int(6) })],
-  [3, (server) => server.trim()],
-  [3, (server) => server.resync()],
-  [4, (server) => server.dropNext()],
-  [4, (server) => server.repeatOne()],
-  [6, (server) => server.beat()],
-  [2, (server) => ((server.up = false), server.cutAll())],
-  [5, (server) => (server.up = true)],
-  [2, (server) => ((server.sockets = false), server.cutAll())],
-  [3, (server) => (server.sockets = true)],
-];
-const BAG = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
 const ids = (rows) => rows.map(({ id }) => id).join();
 
-async function story(seed, totals) {
-  const random = seeded(seed);
-  const dice = { int: (n) => Math.floor(random() * n), chance: (p) => random() < p };
-  const w = world({ random });
-  const server = new Server(w, dice);
-  // Every third server knows no order, and gives the first rows by id.
-  server.windows = seed % 3 > 0;
-  server.ids = 60;
-  for (let at = 0; at < 40; at++) server.random();
-  const rt = new RealtimeClient('/ws', { env: w.env });
-  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
-  const windows = [];
-  const open = (sort, limit) => {
-    const list = channels.list('Task', { sort, limit });
-    windows.push({ list, sort, shown: limit });
-    list.listen((rows) => {
-      if (new Set(rows.map(({ id }) => id)).size < rows.length) problems.push('one id twice');
-      const text = rows.map(({ v }) => v);
-      if (sort !== 'id' && String([...text].sort((a, b) => (sort === 'v' ? a - b : b - a))) !== String(text)) problems.push(`out of order: ${text}`);
-      // Two reads that were not at one time make no state; a window that is live was one.
-      if (list.state.value === 'live' && rt.status.value === 'connected' && !rows.every((row) => server.stands(row))) problems.push(`never there: ${JSON.stringify(rows)}`);
-      if (rows.length > windows.find((one) => one.list === list).shown) problems.push('more than were asked for');
-    });
-  };
-  const problems = [];
-  open('-v', 1 + dice.int(3));
-  rt.connect();
-  for (let step = 0; step < 100; step++) {
-    await w.clock.run(dice.int(600));
-    if (dice.chance(0.75)) server.random();
-    else await BAG[dice.int(BAG.length)](server, dice, w.clock);
-    if (step === 20) open(dice.chance(0.5) ? 'v' : '-v', 1 + dice.int(5));
-    if (step === 60 && dice.chance(0.3)) open('id', dice.chance(0.5) ? 2 : Infinity);
-    if (step === 80 && dice.chance(0.3)) windows.splice(0, 1)[0].list.close();
-    const chosen = windows[dice.int(windows.length)];
-    if (dice.chance(0.05) && chosen.shown < Infinity) {
-      const count = 1 + dice.int(3);
-      chosen.shown += count;
-      chosen.list.more(count);
-    }
-  }
-  server.up = server.sockets = true;
-  await w.clock.run(60_000);
-  server.calm();
-  server.commit([{ set: 'last', v: 1 }]);
-  await w.clock.run(60_000);
-
-  for (const { list, sort, shown } of windows) {
-    const all = server.first(sort);
-    const what = `seed ${seed}: ${sort}, ${shown} rows`;
-    assert.equal(ids(list.value), ids(all.slice(0, shown)), what);
-    assert.deepEqual(list.value, all.slice(0, shown), what);
-    assert.deepEqual([list.state.value, list.hasMore.value], ['live', all.length > shown], what);
-  }
-  assert.deepEqual(problems, [], `seed ${seed}: what was shown on the way`);
-  rt.disconnect();
-  totals.reads += w.requests.filter(({ url }) => url.searchParams.has('sort')).length;
-  totals.further += w.requests.filter(({ url }) => url.searchParams.has('sort') && url.searchParams.has('cursor')).length;
-  for (const [name, count] of Object.entries(server.stats)) totals[name] = (totals[name] ?? 0) + count;
-}
-
 test(`${SEEDS.length} stories: a window shows what the server's list has first`, async () => {
-  const totals = { reads: 0, further: 0 };
+  const totals = {};
   for (const seed of SEEDS) await story(seed, totals);
   if (SEEDS.length < 100) return;
-  for (const name of ['reads', 'further', 'resumes', 'snapshots', 'resyncs', 'polls']) assert.ok(totals[name] > 50, `${name}: ${totals[name]}`);
+  busy(totals);
 });
 
 /** A window of two rows, which is filled by hand. */
@@ -130,11 +52,15 @@ function byHand() {
 const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
 
 test('rows that were read after their position, and lost by a restart of the server, are read again', async () => {
-  await story(1862, { reads: 0, further: 0 });
+  await story(1862, {});
 });
 
 test('a list without a limit that is opened while a poll reads the first rows gets all of them', async () => {
-  await story(2400, { reads: 0, further: 0 });
+  await story(2400, {});
+});
+
+test('a list without a limit that is opened while a poll asks for events gets all rows', async () => {
+  await story(16264, {});
 });
 
 test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {

@@ -4,10 +4,10 @@
  */
 
 import { verdicts } from '../../static/lane.js';
-import { bridge, reading } from '../../static/parts.js';
+import { api, bridge, reading, stream } from '../../static/parts.js';
 
 // Loading a part takes real time, which is none here.
-await Promise.all([bridge, reading, verdicts].map((load) => load()));
+await Promise.all([api, bridge, reading, stream, verdicts].map((load) => load()));
 
 export class Clock {
   time = 1_700_000_000_000;
@@ -36,9 +36,9 @@ export class Clock {
     const end = this.time + ms;
     for (;;) {
       await settle();
-      const due = [...this.#timers.values()]
-        .filter((timer) => timer.due <= end)
-        .sort((a, b) => a.due - b.due || a.id - b.id)[0];
+      // In the order in which they were set, so of those that are due at the same time the first one stays.
+      let due;
+      for (const timer of this.#timers.values()) if (timer.due <= end && !(due?.due <= timer.due)) due = timer;
       if (!due) break;
       this.#timers.delete(due.id);
       this.time = Math.max(this.time, due.due);

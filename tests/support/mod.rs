@@ -21,6 +21,7 @@ pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod overlay;
 pub(crate) mod owned;
+pub mod peer;
 pub mod process;
 pub mod puppet;
 pub mod random;

@@ -132,6 +132,7 @@ impl Describer<'_> {
         listed.extend(self.changes());
         listed.extend(self.messages());
         listed.push(self.stream());
+        listed.extend(self.sessions());
         listed.extend(self.auth());
         listed.extend(self.admin());
         listed.extend(self.about());

@@ -377,9 +377,8 @@ impl Describer<'_> {
     pub(super) fn stream_parameters(&self) -> Vec<Json> {
         let texts =
             json!({"type": "array", "minItems": 1, "maxItems": MOST_CHANNELS, "items": {"type": "string"}});
-        let mut channel =
+        let channel =
             query("channel", "`entity:Task` or `entity:Task:<id>`; once for each channel.", texts.clone());
-        channel["required"] = json!(true);
         let of_each = |name, what: &str| {
             query(name, &format!("{what} of each channel, in the same order, or none at all."), texts.clone())
         };

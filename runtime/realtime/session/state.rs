@@ -1,6 +1,8 @@
 //! `Session`: everything that is known of one peer, and the few things that every rule of a session does with it: refuse, attach,
 //! end, close. The rules are in the other files.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +24,7 @@ use crate::protocol::server_frame::{ErrorPayload, PositionPayload};
 use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, Trailer, WireForm};
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
+use crate::realtime::remote_sessions::SESSION_LIFE;
 use crate::rules::Principal;
 use crate::store::At;
 
@@ -51,6 +54,8 @@ pub struct Session {
     pub(super) expiry_warning: Duration,
     /// The last one that was due.
     pub(super) trailer: Option<Trailer>,
+    /// The channels of the address of a stream.
+    pub(super) followed: HashSet<Arc<str>>,
 }
 
 /// How far the outbox has come for all live subscriptions together.
@@ -88,7 +93,8 @@ impl Session {
             liveness: Liveness::new(
                 at,
                 if form == WireForm::EventStream { config.stream_heartbeat } else { config.ping_interval },
-                config.pong_timeout,
+                // A session of polls ends by its transport, which knows when the peer came last.
+                if via == Via::Poll { SESSION_LIFE * 2 } else { config.pong_timeout },
                 config.send_buffer_bytes,
             ),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
@@ -101,6 +107,7 @@ impl Session {
             closing: false,
             login: login.map(|LoginStart { now, expires, warning }| LoginEnd::new(now, expires, warning)),
             trailer: None,
+            followed: HashSet::new(),
             expiry_warning: login.map_or(EXPIRY_WARNING, |login| login.warning),
         }
     }

@@ -22,6 +22,7 @@ impl Session {
         let now =
             ViewsHash::of(named.filter_map(|(asked, view)| Some((asked.channel.as_str(), view.as_ref()?))));
         let resume = resume.map(|trailer| (trailer.views == now).then_some(trailer.position));
+        self.followed = channels.iter().map(|asked| asked.channel.as_str().into()).collect();
         for (StreamChannel { channel, mut options }, view) in channels.into_iter().zip(views) {
             if let Some(position) = &resume {
                 let view = view.map(|view| view.to_string());
@@ -45,7 +46,9 @@ impl Session {
         if self.form != WireForm::EventStream || self.closing || !self.slots.all_live(self.delivery.lag) {
             return None;
         }
-        let channels = self.slots.records().filter_map(|(_, subscription)| {
+        // A browser comes back to the channels of its address alone.
+        let addressed = self.slots.records().filter(|(_, one)| self.followed.contains(&one.channel.text));
+        let channels = addressed.filter_map(|(_, subscription)| {
             Some((&*subscription.channel.text, &subscription.bound.as_ref()?.view))
         });
         let views = ViewsHash::of(channels);

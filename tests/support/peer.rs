@@ -1,0 +1,144 @@
+//! One peer of the server on any of the transports that have a session: says frames and hears frames, whatever carries them.
+//! Knows no story.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::app::{Client, TestApp};
+use super::socket::Socket;
+use super::stream::EventSource;
+
+/// How a peer is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Ws,
+    Sse,
+    LongPoll,
+}
+
+pub const WAYS: [Way; 3] = [Way::Ws, Way::Sse, Way::LongPoll];
+
+/// One connection, and how it speaks.
+pub struct Peer {
+    line: Line,
+    client: Client,
+    /// Of a stream or of polls.
+    pub session: String,
+    /// What came, in short.
+    history: Vec<String>,
+}
+
+enum Line {
+    Ws(Box<Socket>),
+    Sse(Box<EventSource>),
+    LongPoll { cursor: u64, came: VecDeque<Value>, ended: bool },
+}
+
+impl Peer {
+    /// Connects as a user, or as an anonymous caller. What it is greeted with is heard already.
+    pub async fn open(way: Way, app: &TestApp, name: Option<&str>) -> Peer {
+        let client = match name {
+            Some(name) => Client::named(app.address, name),
+            None => Client::new(app.address),
+        };
+        let address = name.map_or_else(|| "/ws".to_owned(), |name| format!("/ws?as={name}"));
+        let line = match way {
+            Way::Ws => Line::Ws(Box::new(Socket::open_at(app.address, &address).await)),
+            Way::Sse => Line::Sse(Box::new(EventSource::open(client.request("GET", "/sse")).await)),
+            Way::LongPoll => {
+                let opened = client.call("POST", "/api/realtime/session", Value::Null).await;
+                assert_eq!(opened.status, 201, "{}", opened.text);
+                let frames = opened.json["frames"].as_array().unwrap();
+                Line::LongPoll {
+                    cursor: opened.json["cursor"].as_u64().unwrap(),
+                    came: frames.iter().cloned().collect(),
+                    ended: false,
+                }
+            }
+        };
+        let mut peer = Peer { line, client, session: String::new(), history: Vec::new() };
+        if way == Way::Ws && name.is_none() {
+            return peer;
+        }
+        let hello = peer.came().await.expect("a greeting");
+        assert!(["connected", "welcome"].contains(&hello["type"].as_str().unwrap()), "{hello}");
+        peer.session = hello["payload"]["session"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(peer.session.is_empty(), way == Way::Ws, "a socket needs no session: {hello}");
+        peer
+    }
+
+    /// Says one frame.
+    pub async fn say(&mut self, frame: Value) {
+        if let Line::Ws(socket) = &mut self.line {
+            return socket.send(&frame).await;
+        }
+        let kind = frame["type"].as_str().unwrap();
+        let action = kind.split(':').next().unwrap();
+        let path = format!("/api/realtime/session/{}/{action}", self.session);
+        let answer = self.client.call("POST", &path, frame.clone()).await;
+        assert_eq!(answer.status, 202, "{frame}: {}", answer.text);
+    }
+
+    /// The next frame. `None`: the connection ended.
+    pub async fn came(&mut self) -> Option<Value> {
+        let frame = match &mut self.line {
+            Line::Ws(socket) => socket.text().await.map(|text| serde_json::from_str(&text).unwrap()),
+            Line::Sse(stream) => stream.came().await,
+            Line::LongPoll { cursor, came, ended } => loop {
+                if let Some(frame) = came.pop_front() {
+                    break Some(frame);
+                }
+                if *ended {
+                    break None;
+                }
+                let path = format!("/api/realtime/session/{}?after={cursor}&wait=15", self.session);
+                let polled = self.client.call("GET", &path, Value::Null).await;
+                if polled.status == 404 {
+                    break None;
+                }
+                assert_eq!(polled.status, 200, "{}", polled.text);
+                *cursor = polled.json["cursor"].as_u64().unwrap();
+                *ended = polled.json["ended"] == true;
+                came.extend(polled.json["frames"].as_array().unwrap().iter().cloned());
+            },
+        };
+        self.history.push(frame.as_ref().map_or_else(|| "end".to_owned(), Value::to_string));
+        frame
+    }
+
+    /// The next frame that is no `pong`, of this type.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.came().await;
+            let frame = frame.unwrap_or_else(|| panic!("it ended where `{kind}` was due:\n{}", self.told()));
+            if frame["type"] == "pong" && kind != "pong" {
+                continue;
+            }
+            assert_eq!(frame["type"], kind, "{}", self.told());
+            return frame;
+        }
+    }
+
+    pub async fn subscribe(&mut self, channel: &str, payload: Value) -> Value {
+        self.say(json!({"type": "subscribe", "channel": channel, "payload": payload, "requestId": channel}))
+            .await;
+        let subscribed = self.expect("subscribed").await;
+        assert_eq!(subscribed["requestId"], channel, "{subscribed}");
+        subscribed
+    }
+
+    /// Everything that was under way has come, and it was nothing but pongs.
+    pub async fn nothing_else(&mut self) {
+        self.say(json!({"type": "ping", "requestId": "nothing else"})).await;
+        loop {
+            if self.expect("pong").await["requestId"] == "nothing else" {
+                return;
+            }
+        }
+    }
+
+    fn told(&self) -> String {
+        self.history.join("\n")
+    }
+}
