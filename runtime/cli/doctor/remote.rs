@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::finding::Finding;
 use super::socket::{self, AT_ONCE, Heard};
-use super::stream::{Flow, Next, first_events};
+use super::stream::{Flow, NextBeat, first_events};
 use crate::env::Env;
 use crate::protocol::Code;
 use crate::schema::message::quoted;
@@ -90,7 +90,7 @@ pub(super) fn check(target: &ServerAddress, wait: u64, env: &Env) -> Vec<Finding
 }
 
 /// Where a caller without a name can follow what happens.
-struct Place {
+struct OpenChannel {
     channel: String,
     /// The address of a poll from the position now.
     poll: String,
@@ -259,7 +259,7 @@ impl Visit<'_> {
         Finding::error("websocket", text, PASS_UPGRADE)
     }
 
-    async fn stream(&self, place: &Place, wait: u64) -> Finding {
+    async fn stream(&self, place: &OpenChannel, wait: u64) -> Finding {
         let url = format!("/sse?channel={}", place.channel);
         let patience = PATIENCE + Duration::from_secs(wait);
         // The head of a stream comes at once, too: what takes longer is kept somewhere.
@@ -288,7 +288,7 @@ impl Visit<'_> {
         streamed(first_events(answer, Duration::from_secs(wait)).await)
     }
 
-    async fn long_poll(&self, place: &Place, wait: u64) -> Finding {
+    async fn long_poll(&self, place: &OpenChannel, wait: u64) -> Finding {
         let (started, slack) = (Instant::now(), Duration::from_secs(wait) + AT_ONCE);
         let answer = self.get(&format!("{}&wait={wait}", place.poll), slack).await;
         let elapsed = started.elapsed();
@@ -307,7 +307,7 @@ impl Visit<'_> {
 
     /// The poll of a channel of this server from its position now. Like any client it sends the view that it got:
     /// without one the server may answer at once.
-    async fn place(&mut self) -> Option<Place> {
+    async fn place(&mut self) -> Option<OpenChannel> {
         let schema = self.json("/api/schema").await?;
         let names = schema["entities"].as_array()?.iter().filter_map(|entity| entity["name"].as_str());
         let channels: Vec<String> =
@@ -321,7 +321,7 @@ impl Visit<'_> {
         let (channel, view) = (open["channel"].as_str()?, open["view"].as_str()?);
         let (epoch, seq) = (now["epoch"].as_str()?, now["seq"].as_u64()?);
         let poll = format!("/api/changes?channel={channel}&view={view}&since={epoch}:{seq}");
-        Some(Place { channel: channel.to_owned(), poll })
+        Some(OpenChannel { channel: channel.to_owned(), poll })
     }
 
     async fn json(&mut self, path: &str) -> Option<Value> {
@@ -337,11 +337,11 @@ impl Visit<'_> {
 
 fn streamed(flow: Flow) -> Finding {
     match flow {
-        Flow::Began { after, next: Next::Came } => {
+        Flow::Began { after, next: NextBeat::Came } => {
             let text = format!("its first event came after {} ms, and the next in time", after.as_millis());
             Finding::ok("stream", text)
         }
-        Flow::Began { after, next: Next::Later(silence) } => {
+        Flow::Began { after, next: NextBeat::Later(silence) } => {
             let (after, seconds) = (after.as_millis(), silence.as_secs_f32().ceil());
             let text =
                 format!("its first event came after {after} ms; --wait {seconds} waits for the next, too");

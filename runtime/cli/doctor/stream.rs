@@ -17,7 +17,7 @@ const MOST: usize = 64 * 1024;
 /// What came of a stream.
 pub(super) enum Flow {
     /// The first event, after this time. When the server speaks again in time, that came, too.
-    Began { after: Duration, next: Next },
+    Began { after: Duration, next: NextBeat },
     /// The head of the answer, and no event.
     HeldBack,
     /// The first event, and not what the server says after so much silence.
@@ -27,7 +27,7 @@ pub(super) enum Flow {
 }
 
 /// What the server says after a silence.
-pub(super) enum Next {
+pub(super) enum NextBeat {
     Came,
     /// It is due only after this time.
     Later(Duration),
@@ -44,7 +44,7 @@ pub(super) async fn first_events(mut response: Response, wait: Duration) -> Flow
     let Ok(Some(silence)) = timeout(AT_ONCE, welcome(&mut response)).await else { return Flow::HeldBack };
     let after = started.elapsed();
     if silence > wait {
-        return Flow::Began { after, next: Next::Later(silence) };
+        return Flow::Began { after, next: NextBeat::Later(silence) };
     }
     // What follows `welcome` at once came with it or comes now. Only what comes later than that is the server's next word.
     let due = started + silence;
@@ -58,7 +58,7 @@ pub(super) async fn first_events(mut response: Response, wait: Duration) -> Flow
         }
     };
     match timeout(silence + AT_ONCE, spoke).await {
-        Ok(true) => Flow::Began { after, next: Next::Came },
+        Ok(true) => Flow::Began { after, next: NextBeat::Came },
         Ok(false) | Err(_) => Flow::FellSilent(silence),
     }
 }
