@@ -287,6 +287,12 @@ const STREAMS_OF_NGINX: Change = (
     "location /sse {\n        proxy_pass http://127.0.0.1:8080;\n        proxy_set_header Host $http_host;\n        \
      proxy_ignore_headers X-Accel-Buffering;\n    }\n    location / {",
 );
+/// Streams are ended before the server speaks again.
+const HASTE_OF_NGINX: Change = (
+    "location / {",
+    "location /sse {\n        proxy_pass http://127.0.0.1:8080;\n        proxy_set_header Host $http_host;\n        \
+     proxy_read_timeout 500ms;\n    }\n    location / {",
+);
 const CADDY: &str = "reverse_proxy 127.0.0.1:8080";
 
 #[tokio::test]
@@ -294,7 +300,7 @@ async fn each_usual_mistake_is_told_from_the_others() {
     // A stream speaks again within the wait of the doctor.
     let (_folder, process) = server(&["realtime.stream_heartbeat=1s"]).await;
     let (_other, unnamed) = nameless(&["realtime.stream_heartbeat=1s"]).await;
-    let cases: [(Kind, &[Change], &str, &str); 10] = [
+    let cases: [(Kind, &[Change], &str, &str); 11] = [
         (Nginx, &[UPGRADE_OF_NGINX], "websocket", "/ws answers 400"),
         (
             Caddy,
@@ -309,6 +315,7 @@ async fn each_usual_mistake_is_told_from_the_others() {
             "/ws answers",
         ),
         (Nginx, &[STREAMS_OF_NGINX], "stream", "a proxy in between buffers"),
+        (Nginx, &[HASTE_OF_NGINX], "stream", "after its first event nothing came"),
         (Nginx, &[("75s", "2s")], "long poll", "answered 504"),
         (HaProxy, &[("timeout server 75s", "timeout server 2s")], "long poll", "answered 504"),
         (
