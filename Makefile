@@ -13,7 +13,7 @@ help: ## this list
 test: tools lint rust-test js-test openapi e2e some-faults ## everything: what `make check` does, bad input, the browser, two planted faults
 
 .PHONY: check
-check: lint rust-test js-test ## format, lints, Rust and JS tests: needs no browser and no Debian package
+check: lint rust-test js-test ## format, lints, Rust and JS tests: needs no browser, but nginx, Caddy and HAProxy (make tools)
 
 .PHONY: lint
 lint: rust-tools node_modules/.installed ## format and lint checks, JS types, licences and sources of the dependencies

@@ -54,6 +54,8 @@ import { OTHER_USER, tokensOf } from './tokens.js';
  * @property {string} name `Task`
  * @property {string} plural `tasks`
  * @property {string | null} [label] The field that names a record to people.
+ * @property {string[][]} [unique] The fields of each `[[unique]]`.
+ * @property {string[][]} [unique_ignore_case] Those of `unique` whose texts are the same in any case.
  * @property {Field[]} fields
  *
  * @typedef {object} Count

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tidewire::schema::{Format, Schema, SourceFile, check, text_form};
+use tidewire::schema::{Format, Schema, SourceFile, canonical, check, text_form};
 
 use crate::support::app::TestApp;
 use crate::support::model::without_case;
@@ -66,6 +66,27 @@ async fn a_value_is_taken_whatever_its_case_and_stays_as_it_was_written() {
     let mut two = swap;
     two["ops"].as_array_mut().unwrap().pop();
     assert_eq!(api.any("POST", "/api/batch", two).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_description_says_which_unique_fields_ignore_case() {
+    let of = |text: &str| {
+        let file = |(name, text): (&str, &str)| SourceFile {
+            name: format!("schemas/{name}.toml"),
+            format: Format::Toml,
+            text: text.to_owned(),
+        };
+        check(&[file(("member", text))]).unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let both = format!("{MEMBER}[[unique]]\nfields = [\"email\", \"seat\"]\n");
+    let app = TestApp::over(Arc::new(of(&both)), |_| {}).await;
+    let told = app.client().get("/api/schema").await["entities"].clone();
+    let member = told.as_array().unwrap().iter().find(|entity| entity["name"] == "Member").unwrap();
+    assert_eq!(member["unique"], json!([["team", "seat"], ["email", "seat"]]));
+    assert_eq!(member["unique_ignore_case"], json!([["team", "seat"]]));
+    // `tidewire dev` takes a file that was edited where its canonical text is another.
+    let exact = MEMBER.replace("\"seat\"]\nignore_case = true", "\"seat\"]");
+    assert_ne!(canonical(&of(MEMBER)), canonical(&of(&exact)));
 }
 
 #[tokio::test]

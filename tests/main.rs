@@ -82,6 +82,7 @@ mod polling;
 mod protocol_document;
 mod proxies;
 mod rate_limits;
+mod real_proxies;
 mod realtime;
 mod recipes;
 mod remote_sessions;

@@ -165,6 +165,7 @@ macro_rules! of_triggers {
                 a_record_that_is_there_is_left_as_it_is;
                 cascades_and_changes_of_many_cause_what_single_writes_do;
                 values_come_from_behind_references;
+                what_a_trigger_writes_has_the_fields_normal_form;
             }
         }
     };

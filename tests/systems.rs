@@ -8,6 +8,7 @@ mod board;
 mod drafts;
 mod tasks;
 mod tenants;
+mod together;
 mod workspaces;
 
 use std::collections::BTreeSet;

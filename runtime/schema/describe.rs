@@ -77,6 +77,11 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
         let names =
             |key: &KeyFields| key.fields.iter().map(|at| entity.at(*at).name.clone()).collect::<Vec<_>>();
         json["unique"] = json!(entity.unique.iter().map(names).collect::<Vec<_>>());
+        let in_any_case = entity.unique.iter().filter(|key| key.ignore_case);
+        let in_any_case: Vec<_> = in_any_case.map(names).collect();
+        if !in_any_case.is_empty() {
+            json["unique_ignore_case"] = json!(in_any_case);
+        }
     }
     if let Some(expires) = entity.expires {
         json["expires"] = json!(entity.at(expires).name);

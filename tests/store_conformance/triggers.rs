@@ -453,3 +453,66 @@ pub(super) async fn values_come_from_behind_references<F: Fixture>() {
     );
     assert_eq!(of_system(vec![delete("Leaf", 13)]).await.len(), 1);
 }
+
+/// Guests, and the list of members that the server fills.
+fn register() -> Schema {
+    let guest = r#"
+entity = "Guest"
+[fields]
+email = { type = "text" }
+[access]
+read = "true"
+create = "true"
+update = "true"
+[[on]]
+event = "create"
+create = "Member"
+exists = "skip"
+set = { email = "email", raw = "'<' + email + '>'", guest = "id" }
+[[on]]
+event = "update"
+update = "Member"
+where = "target.guest == id"
+set = { email = "email" }
+"#;
+    let member = r#"
+entity = "Member"
+[fields]
+email = { type = "text", unique = true, normalize = ["trim", "lower", "nfc"] }
+raw = { type = "text" }
+guest = { type = "ref", entity = "Guest" }
+"#;
+    let source = |(name, text): (&str, &str)| SourceFile {
+        name: name.to_owned(),
+        format: Format::Toml,
+        text: text.to_owned(),
+    };
+    let user = "entity = \"User\"\n[access]\nread = \"true\"\n";
+    let sources = [("guest.toml", guest), ("member.toml", member), ("user.toml", user)];
+    check(&sources.map(source)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+pub(super) async fn what_a_trigger_writes_has_the_fields_normal_form<F: Fixture>() {
+    let studio = F::open(register(), &StoreConfig::default());
+    let guest = |n: u128, email: &str| create("Guest", n, vec![words(email)]);
+    let emails = |since: u64| -> Vec<(String, Json)> {
+        let told = told(&studio, since).into_iter().filter(|(verb, _)| verb.ends_with(" Member"));
+        told.map(|(verb, record)| (verb, record["email"].clone())).collect()
+    };
+    studio.commit([guest(1, "  \u{c9}va@Sea.example\n")]).await.unwrap();
+    assert_eq!(emails(0), [("create Member".to_owned(), json!("\u{e9}va@sea.example"))]);
+    assert_eq!(told(&studio, 0)[1].1["raw"], "<  \u{c9}va@Sea.example\n>", "only the field that asks for it");
+    // The same value in another form is there already, and is skipped.
+    let head = studio.head();
+    studio.commit([guest(2, "\u{c9}VA@SEA.EXAMPLE ")]).await.unwrap();
+    assert_eq!(emails(head), []);
+    // A change that is the same in the normal form is none, and another one is written in it.
+    let head = studio.head();
+    studio.commit([update("Guest", 1, [(TITLE, words("\u{c9}VA@Sea.example"))])]).await.unwrap();
+    assert_eq!(emails(head), []);
+    studio.commit([update("Guest", 1, [(TITLE, words(" Ben"))])]).await.unwrap();
+    assert_eq!(emails(head), [("update Member".to_owned(), json!("ben"))]);
+    studio.commit([guest(3, "CY")]).await.unwrap();
+    let taken = studio.commit([update("Guest", 3, [(TITLE, words("BEN "))])]).await;
+    assert!(matches!(taken, Err(CommitError::TriggerFailed { .. })), "{taken:?}");
+}

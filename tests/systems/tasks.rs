@@ -150,6 +150,7 @@ async fn whoever_is_given_a_task_is_told_and_nobody_else() {
         (&json!("entity:deleted"), &told["payload"]["id"], true),
         "{gone}"
     );
+    assert_eq!(gone["cause"], "expired", "{gone}");
     story.may("ada", "DELETE", &path(&id), Value::Null).await;
     for _ in 0..2 {
         assert_eq!(ben.event().await["type"], "entity:deleted");

@@ -108,6 +108,7 @@ async fn an_invitation_is_of_no_use_after_its_time_and_goes() {
     clock.pass(Duration::from_millis(1));
     let gone = ada.shows("entity:deleted", &soon).await;
     assert!(gone.get("by").is_none_or(Value::is_null), "{gone}");
+    assert_eq!(gone["cause"], "expired", "{gone}");
     assert!(story.sees("ada", "invitations").await.is_empty());
 }
 

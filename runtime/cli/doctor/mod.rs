@@ -7,6 +7,7 @@ mod machine;
 mod project;
 mod remote;
 mod socket;
+mod stream;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::finding::Finding;
 use super::socket::{self, AT_ONCE, Heard};
+use super::stream::{Flow, NextBeat, first_events};
 use crate::env::Env;
 use crate::protocol::Code;
 use crate::schema::message::quoted;
@@ -28,11 +29,12 @@ const CLOCKS_AGREE_SECONDS: i64 = 5;
 /// Channels of one poll, as the server takes them.
 const MOST_CHANNELS: usize = 50;
 
-const NGINX_UPGRADE: &str = "let the proxy pass the upgrade; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
-     proxy_set_header Connection \"upgrade\";";
-const NGINX_BUFFERING: &str = "turn off buffering in the proxy; nginx: proxy_buffering off; and the two headers of an upgrade \
-     (Upgrade, Connection)";
-const NGINX_TIMEOUT: &str = "let the proxy wait longer than realtime.poll_wait and realtime.ping_interval; nginx: proxy_read_timeout 75s;";
+const PASS_UPGRADE: &str = "let the proxy pass the upgrade; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+     proxy_set_header Connection $connection_upgrade; Caddy and HAProxy pass it unless they are told not to";
+const BUFFERING: &str = "turn off buffering in the proxy; nginx: proxy_buffering off; and no proxy_ignore_headers X-Accel-Buffering; \
+     and the two headers of an upgrade (Upgrade, Connection)";
+const TIMEOUT: &str = "let the proxy wait longer than realtime.poll_wait and realtime.ping_interval; nginx: proxy_read_timeout 75s; \
+     HAProxy: timeout server 75s; Caddy: no response_header_timeout below it";
 
 /// The address of a server.
 pub(super) struct ServerAddress(Url);
@@ -87,6 +89,13 @@ pub(super) fn check(target: &ServerAddress, wait: u64, env: &Env) -> Vec<Finding
     }
 }
 
+/// Where a caller without a name can follow what happens.
+struct OpenChannel {
+    channel: String,
+    /// The address of a poll from the position now.
+    poll: String,
+}
+
 struct Visit<'a> {
     target: &'a ServerAddress,
     client: Client,
@@ -99,7 +108,11 @@ impl Visit<'_> {
     async fn whole(mut self, wait: u64) -> Vec<Finding> {
         if self.reached().await {
             self.web_socket().await;
-            self.long_poll(wait).await;
+            if let Some(place) = self.place().await {
+                // Each waits for itself.
+                let (stream, poll) = tokio::join!(self.stream(&place, wait), self.long_poll(&place, wait));
+                self.findings.extend([stream, poll]);
+            }
         }
         self.findings
     }
@@ -193,11 +206,11 @@ impl Visit<'_> {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 let text = format!("the upgrade of /ws broke off: {}", deepest(&error));
-                return self.findings.push(Finding::error("websocket", text, NGINX_UPGRADE));
+                return self.findings.push(Finding::error("websocket", text, PASS_UPGRADE));
             }
             Err(_) => {
                 let text = "the upgrade of /ws is not answered";
-                return self.findings.push(Finding::error("websocket", text, NGINX_UPGRADE));
+                return self.findings.push(Finding::error("websocket", text, PASS_UPGRADE));
             }
         };
         let accepted = response
@@ -215,10 +228,10 @@ impl Visit<'_> {
             Heard::Nothing => Finding::error(
                 "websocket",
                 format!("the upgrade passed, but `connected` did not come within {} s: a proxy in between buffers", AT_ONCE.as_secs()),
-                NGINX_BUFFERING,
+                BUFFERING,
             ),
             Heard::NoAnswer => {
-                Finding::error("websocket", "`connected` came, but a ping was not answered", NGINX_BUFFERING)
+                Finding::error("websocket", "`connected` came, but a ping was not answered", BUFFERING)
             }
             Heard::Refused(why) => {
                 Finding::error("websocket", format!("the server refused the socket: {}", quoted(&why)), "`tidewire explain CODE` says more")
@@ -243,33 +256,58 @@ impl Visit<'_> {
         let text = format!(
             "/ws answers {status} instead of upgrading: a proxy in between does not pass the upgrade"
         );
-        Finding::error("websocket", text, NGINX_UPGRADE)
+        Finding::error("websocket", text, PASS_UPGRADE)
     }
 
-    async fn long_poll(&mut self, wait: u64) {
-        let Some(place) = self.place().await else { return };
+    async fn stream(&self, place: &OpenChannel, wait: u64) -> Finding {
+        let url = format!("/sse?channel={}", place.channel);
+        let patience = PATIENCE + Duration::from_secs(wait);
+        // The head of a stream comes at once, too: what takes longer is kept somewhere.
+        let answer = match timeout(AT_ONCE, self.get(&url, patience)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                return Finding::error("stream", format!("it broke off: {}", deepest(&error)), BUFFERING);
+            }
+            Err(_) => return held_back(),
+        };
+        let status = answer.status();
+        if status != StatusCode::OK {
+            let json: Value = answer.json().await.unwrap_or_default();
+            return match json["code"].as_str() {
+                Some(code) => {
+                    let text = format!("the server refuses /sse: {}", quoted(code));
+                    Finding::error("stream", text, "`tidewire explain CODE` says more")
+                }
+                None => Finding::error(
+                    "stream",
+                    format!("/sse answers {status}"),
+                    "let the proxy pass every path",
+                ),
+            };
+        }
+        streamed(first_events(answer, Duration::from_secs(wait)).await)
+    }
+
+    async fn long_poll(&self, place: &OpenChannel, wait: u64) -> Finding {
         let (started, slack) = (Instant::now(), Duration::from_secs(wait) + AT_ONCE);
-        let answer = self.get(&format!("{place}&wait={wait}"), slack).await;
+        let answer = self.get(&format!("{}&wait={wait}", place.poll), slack).await;
         let elapsed = started.elapsed();
-        let finding = match answer {
+        match answer {
             Err(error) if error.is_timeout() => {
                 let text = format!("a long poll of {wait} s was not answered after {} s", slack.as_secs());
-                Finding::error("long poll", text, NGINX_BUFFERING)
+                Finding::error("long poll", text, BUFFERING)
             }
-            Err(error) => {
-                Finding::error("long poll", format!("it broke off: {}", deepest(&error)), NGINX_TIMEOUT)
-            }
+            Err(error) => Finding::error("long poll", format!("it broke off: {}", deepest(&error)), TIMEOUT),
             Ok(answer) => {
                 let (status, json) = (answer.status(), answer.json().await.unwrap_or_default());
                 polled(status, &json, elapsed, Duration::from_secs(wait))
             }
-        };
-        self.findings.push(finding);
+        }
     }
 
     /// The poll of a channel of this server from its position now. Like any client it sends the view that it got:
     /// without one the server may answer at once.
-    async fn place(&mut self) -> Option<String> {
+    async fn place(&mut self) -> Option<OpenChannel> {
         let schema = self.json("/api/schema").await?;
         let names = schema["entities"].as_array()?.iter().filter_map(|entity| entity["name"].as_str());
         let channels: Vec<String> =
@@ -277,12 +315,13 @@ impl Visit<'_> {
         let now = self.json(&format!("/api/changes?{}", channels.join("&"))).await?;
         let Some(open) = now["channels"].get(0) else {
             let text = "not checked: an anonymous caller may not read any entity";
-            self.findings.push(Finding::ok("long poll", text));
+            self.findings.extend(["stream", "long poll"].map(|topic| Finding::ok(topic, text)));
             return None;
         };
         let (channel, view) = (open["channel"].as_str()?, open["view"].as_str()?);
         let (epoch, seq) = (now["epoch"].as_str()?, now["seq"].as_u64()?);
-        Some(format!("/api/changes?channel={channel}&view={view}&since={epoch}:{seq}"))
+        let poll = format!("/api/changes?channel={channel}&view={view}&since={epoch}:{seq}");
+        Some(OpenChannel { channel: channel.to_owned(), poll })
     }
 
     async fn json(&mut self, path: &str) -> Option<Value> {
@@ -296,6 +335,42 @@ impl Visit<'_> {
     }
 }
 
+fn streamed(flow: Flow) -> Finding {
+    match flow {
+        Flow::Began { after, next: NextBeat::Came } => {
+            let text = format!("its first event came after {} ms, and the next in time", after.as_millis());
+            Finding::ok("stream", text)
+        }
+        Flow::Began { after, next: NextBeat::Later(silence) } => {
+            let (after, seconds) = (after.as_millis(), silence.as_secs_f32().ceil());
+            let text =
+                format!("its first event came after {after} ms; --wait {seconds} waits for the next, too");
+            Finding::ok("stream", text)
+        }
+        Flow::HeldBack => held_back(),
+        Flow::FellSilent(silence) => {
+            let text = format!(
+                "after its first event nothing came for {} s: a proxy in between buffers, or ends it",
+                (silence + AT_ONCE).as_secs()
+            );
+            Finding::error("stream", text, BUFFERING)
+        }
+        Flow::Other(kind) => Finding::error(
+            "stream",
+            format!("/sse answers {} and no stream of events", quoted(&kind)),
+            "let the proxy pass every path, and change no answer",
+        ),
+    }
+}
+
+fn held_back() -> Finding {
+    let text = format!(
+        "the first event of /sse did not come within {} s: a proxy in between buffers",
+        AT_ONCE.as_secs()
+    );
+    Finding::error("stream", text, BUFFERING)
+}
+
 /// What the answer to a long poll shows about a proxy in between.
 fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -> Finding {
     let after = elapsed.as_millis();
@@ -305,11 +380,7 @@ fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -
         return Finding::error("long poll", format!("the server refuses it: {code}, {detail}"), advice);
     }
     if status != StatusCode::OK {
-        return Finding::error(
-            "long poll",
-            format!("it was answered {status} after {after} ms"),
-            NGINX_TIMEOUT,
-        );
+        return Finding::error("long poll", format!("it was answered {status} after {after} ms"), TIMEOUT);
     }
     let held = elapsed + Duration::from_millis(200) >= wait;
     let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
@@ -317,7 +388,7 @@ fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -
     let waits = json["channels"][0]["recovered"] == true && json["hasMore"] != true;
     if quiet && waits && !held {
         let text = format!("it was answered without events after {after} ms instead of {} s", wait.as_secs());
-        return Finding::warning("long poll", text, NGINX_TIMEOUT);
+        return Finding::warning("long poll", text, TIMEOUT);
     }
     let answered = if held { "it waited:" } else { "there were events:" };
     Finding::ok("long poll", format!("{answered} answered after {after} ms"))
