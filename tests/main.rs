@@ -80,6 +80,7 @@ mod planted_faults;
 mod polling;
 mod protocol_document;
 mod proxies;
+mod rate;
 mod rate_limits;
 mod realtime;
 mod recipes;
