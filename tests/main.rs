@@ -36,6 +36,7 @@ mod explain;
 mod failing_disk;
 mod finding;
 mod floor_plan;
+mod four_transports;
 mod groups;
 mod guard;
 mod handbook;
