@@ -3,6 +3,7 @@
 //! Knows no phase of a subscription and reads nothing: facts come in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::activity_channel::{ActivityChannel, ActivityRefusal, DEFAULT_ENTRIES};
 use super::read::{CheckedRead, RightsCheck};
@@ -186,6 +187,15 @@ impl Channel {
             }
         };
         Ok(Channel { text: name.text, subject, schema: schema.clone(), generation })
+    }
+
+    /// The time between two batches of its events, where the schema says so. The activity waits like the slowest entity.
+    pub fn interval(&self) -> Option<Duration> {
+        let rate = match &self.subject {
+            ChannelSubject::Records(records) => records.entity.rate,
+            ChannelSubject::Activity(_) => self.schema.entities().filter_map(|entity| entity.rate).min(),
+        };
+        rate.map(|rate| Duration::from_secs(1) / rate)
     }
 
     /// The records that it is about; the activity has those of many entities.

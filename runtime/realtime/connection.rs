@@ -27,7 +27,7 @@ use super::roster::{Expulsion, RosterSeat};
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
-use crate::channels::{Attach, Channels, Drained, Outbox};
+use crate::channels::{Attach, Channels, Drained, Item, Outbox};
 use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::Seq;
@@ -65,6 +65,8 @@ pub(super) struct Connection<T> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     pub(super) write_timeout: Duration,
+    /// Events wait in the outbox until then, where an entity has a `rate`.
+    pub(super) held_until: Option<Instant>,
     pub(super) mutations: Mutations,
     /// By what the peer may stay.
     pub(super) credential: Credential,
@@ -119,7 +121,10 @@ impl<T: Transport> Connection<T> {
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
         let mut expelled = pin!(self.seat.clone().expelled());
         let ended = loop {
-            let deadline = self.session.next_deadline();
+            if self.held_until.is_some_and(|until| until <= Instant::now()) {
+                self.held_until = None;
+            }
+            let deadline = self.next_deadline();
             if tick.deadline() > deadline {
                 tick.as_mut().reset(deadline);
             }
@@ -130,7 +135,7 @@ impl<T: Transport> Connection<T> {
                     LoopEvent::Told(latest)
                 }
                 why = &mut expelled => LoopEvent::Expelled(why),
-                () = self.outbox.ready() => LoopEvent::Outbox,
+                () = self.outbox.ready(), if self.held_until.is_none() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
                 answered = self.mutations.next() => LoopEvent::Mutated(answered),
@@ -141,7 +146,7 @@ impl<T: Transport> Connection<T> {
             match &event {
                 LoopEvent::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
-                LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
+                LoopEvent::Tick => tick.as_mut().reset(self.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_)
                 | LoopEvent::Outbox
@@ -178,6 +183,11 @@ impl<T: Transport> Connection<T> {
         }
         self.attendance.end(ended).await;
         ended
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let deadline = self.session.next_deadline();
+        self.held_until.map_or(deadline, |until| until.min(deadline))
     }
 
     /// What the session says to an event.
@@ -252,6 +262,9 @@ impl<T: Transport> Connection<T> {
         let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);
         self.rooms.count_dropped(dropped);
         let now = self.now();
+        if items.iter().any(|item| matches!(item, Item::Batch { .. })) {
+            self.held_until = self.session.interval().map(|interval| now.instant + interval);
+        }
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
             let Passed { frame, effects } = self.session.on_item(now, item);

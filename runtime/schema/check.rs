@@ -29,7 +29,7 @@ use super::source::SourceFile;
 use super::{builtin, tree};
 pub use across::MOST_ENTITIES;
 use draft::EntityDraft;
-pub use entity::MOST_FIELDS;
+pub use entity::{MOST_FIELDS, MOST_RATE};
 pub use index::MOST_INDEXES;
 pub(super) use rule::name_rule;
 

@@ -89,6 +89,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }
+    if let Some(rate) = entity.rate {
+        json["rate"] = json!(rate);
+    }
     if entity.lease_required {
         json["lease"] = json!("required");
     }

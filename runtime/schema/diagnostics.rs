@@ -103,6 +103,7 @@ codes! {
     Normalize "E0321" "the steps of `normalize` are wrong"
     NamePattern "E0350" "a name pattern does not fit the schema files"
     Lease "E0360" "`lease` cannot be required here, or has another word"
+    Rate "E0410" "the value of `rate` is wrong"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"
     Unindexed "W0103" "no index serves the read rule"

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::builtin;
-use super::check::{MOST_FIELDS, MOST_INDEXES, words};
+use super::check::{MOST_FIELDS, MOST_INDEXES, MOST_RATE, words};
 use super::model::OnDelete;
 use super::text_step::TextStep;
 use crate::env::RANDOM_TEXT;
@@ -60,6 +60,12 @@ fn entity_keys() -> Json {
         "activity": {
             "description": "Whether GET /api/activity tells of changes to these records. Default: true.",
             "type": "boolean",
+        },
+        "rate": {
+            "description": "Events go out to a connection in at most so many batches a second. Default: at once.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MOST_RATE,
         },
         "lease": {
             "description": "required: a client changes and deletes these records only while it holds their leases.",

@@ -39,7 +39,7 @@ mod words;
 
 use std::path::Path;
 
-pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
+pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, MOST_RATE, check};
 pub use column::{Column, EntityName, FieldIndex};
 pub use delay::{BadDelay, Delay};
 pub use describe::{canonical, describe};

@@ -112,6 +112,8 @@ pub struct Entity {
     pub history: Option<History>,
     /// Whether the activity shows its changes.
     pub activity: bool,
+    /// Its events go out to a connection in at most so many batches a second; without it, at once.
+    pub rate: Option<u32>,
     /// A client changes and deletes its records only while it holds their leases.
     pub lease_required: bool,
     /// The name that it had before: a rename is then no loss.
@@ -138,6 +140,7 @@ impl Entity {
             access: Access::default(),
             history: None,
             activity: true,
+            rate: None,
             lease_required: false,
             was: None,
             identity: None,

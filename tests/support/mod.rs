@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub mod app;
 pub(crate) mod at_once;
+pub mod audience;
 pub mod bad_filters;
 pub(crate) mod bulletin;
 pub(crate) mod chain;

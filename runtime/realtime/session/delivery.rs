@@ -1,6 +1,8 @@
 //! What comes out of the outbox: events, notes of ChannelManager, and that it was emptied. From each the session learns how far its peer
 //! has come.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::input::{Effect, Now, Passed};
@@ -29,6 +31,12 @@ impl Session {
                 Passed { frame: frame.filter(|frame| !frame.is_empty()), effects: turn.into_effects() }
             }
         }
+    }
+
+    /// How long the peer is sent no more events after a batch of them: as long as the slowest of its channels asks for. They leave in
+    /// one order, so what waits of one channel holds the others up.
+    pub fn interval(&self) -> Option<Duration> {
+        self.slots.records().filter_map(|(_, subscription)| subscription.interval).max()
     }
 
     /// A live subscription continues from the peer's position. A channel that a change of rights does not concern missed nothing by

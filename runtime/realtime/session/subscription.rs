@@ -3,6 +3,7 @@
 //! Does not know its session: what is true for all subscriptions comes in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::input::Effect;
 use super::phase::{Cause, Phase, Route, SnapshotRequest};
@@ -23,6 +24,8 @@ const POSTPONED: usize = 8;
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Channel,
+    /// The time between two batches of its events.
+    pub(super) interval: Option<Duration>,
     /// What its person sees; `None` while it waits for what must be known of them first.
     pub(super) bound: Option<Binding>,
     /// Tells this subscription from an earlier one in the same slot.
@@ -53,9 +56,10 @@ pub(super) struct SlotKey {
 
 impl Subscription {
     pub(super) fn new(channel: Channel, counted: GaugeGuard) -> Subscription {
-        let first_rows = channel.first_rows();
+        let (first_rows, interval) = (channel.first_rows(), channel.interval());
         Subscription {
             channel,
+            interval,
             bound: None,
             serial: 0,
             phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),

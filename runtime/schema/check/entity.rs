@@ -17,8 +17,8 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity", "lease",
-    "expires", "was", EDITOR_KEY,
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity", "rate",
+    "lease", "expires", "was", EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
@@ -27,6 +27,9 @@ pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "list", "create", "u
 
 /// Most fields of one entity, the built-in ones of `User` included.
 pub const MOST_FIELDS: usize = 200;
+
+/// Most batches in a second that `rate` can name. Beyond it, it would change nothing.
+pub const MOST_RATE: u32 = 1_000;
 
 /// Checks the tree of one file.
 pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDraft {
@@ -60,6 +63,9 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if root.get("activity").is_some() {
         draft.entity.activity = reader.flag(root, "activity");
+    }
+    if let Some(entry) = root.get("rate") {
+        draft.entity.rate = rate(entry, reader);
     }
     if let Some(entry) = root.get("lease") {
         draft.entity.lease_required = lease(entry, reader);
@@ -382,6 +388,23 @@ fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) 
         draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });
         *draft.entity.access.source_mut(operation) = Some(rule);
     }
+}
+
+/// Batches of events in a second: 1 to 1000.
+fn rate(entry: &Entry, reader: &mut TableReader<'_>) -> Option<u32> {
+    let Some(number) = entry.value.data.as_int() else {
+        return reader.wrong_kind(entry, "a number of batches in a second", "rate = 10");
+    };
+    let rate = u32::try_from(number).ok().filter(|rate| (1..=MOST_RATE).contains(rate));
+    if rate.is_none() {
+        let message = format!("{number} is not a number of batches in a second");
+        let problem = Diagnostic::new(DiagnosticCode::Rate, entry.value.span.clone(), message);
+        let help = format!(
+            "write a whole number from 1 to {MOST_RATE}, or remove the line: events then go out at once"
+        );
+        reader.add(problem.label("how many?").help(help));
+    }
+    rate
 }
 
 /// Whether a client must hold the lease of a record that it changes. There is one word for it.

@@ -308,6 +308,14 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
         2,
         "`history` must be a string",
     ),
+    ("a.toml", "entity = \"A\"\nrate = 0\n[fields]\nf = { type = \"int\" }", "E0410", 2, "from 1 to 1000"),
+    (
+        "a.toml",
+        "entity = \"A\"\nrate = \"10/s\"\n[fields]\nf = { type = \"int\" }",
+        "E0111",
+        2,
+        "`rate` must be a number of batches",
+    ),
     (
         "a.toml",
         "entity = \"A\"\nwas = \"a\"\n[fields]\nf = { type = \"int\" }",

@@ -48,6 +48,9 @@ pub(super) struct StoredEntity {
     /// The activity does not tell of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) silent: bool,
+    /// Batches of its events in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<u32>,
     /// The `[[on]]` tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) on: Vec<String>,
@@ -133,6 +136,7 @@ impl StoredEntity {
                 .collect(),
             expires: entity.expires.as_ref().map(name),
             silent: !entity.activity,
+            rate: entity.rate,
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
     }

@@ -1,0 +1,250 @@
+//! One follower of one channel, on any of the four transports: keeps the records that it is shown, by docs/protocol.md. Knows no
+//! story.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::app::{Client, TestApp};
+use super::follower::Follower;
+use super::peer::{Peer, Way};
+
+/// How the channel is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Live(Way),
+    /// Polls, each of which stands alone.
+    Poll,
+}
+
+pub const TRANSPORTS: [Transport; 4] =
+    [Transport::Live(Way::Ws), Transport::Live(Way::Sse), Transport::Live(Way::LongPoll), Transport::Poll];
+
+/// See the module's text.
+pub struct Audience {
+    name: String,
+    channel: String,
+    line: Line,
+}
+
+enum Line {
+    Live { way: Way, peer: Box<Peer>, follower: Box<Follower> },
+    Poll(Box<Poller>),
+}
+
+/// What a client that polls knows.
+struct Poller {
+    client: Client,
+    rows: BTreeMap<String, Value>,
+    /// `epoch:seq` and the view.
+    position: Option<(String, u64)>,
+    view: String,
+    /// Whether the last poll after a break went on where it was.
+    recovered: bool,
+    ended: Option<String>,
+}
+
+impl Audience {
+    /// Connects, subscribes from the start, and is shown everything up to the head.
+    pub async fn open(transport: Transport, app: &TestApp, name: &str, channel: &str) -> Audience {
+        let mut audience = Audience::begin(transport, app, name, channel).await;
+        audience.catch_up(app.head()).await;
+        audience
+    }
+
+    /// Connects and asks, and does not wait for the answer.
+    pub async fn begin(transport: Transport, app: &TestApp, name: &str, channel: &str) -> Audience {
+        let line = match transport {
+            Transport::Live(way) => {
+                let mut peer = Box::new(Peer::open(way, app, Some(name)).await);
+                let mut follower = Box::new(Follower::new(channel));
+                peer.say(follower.subscribe()).await;
+                Line::Live { way, peer, follower }
+            }
+            Transport::Poll => Line::Poll(Box::new(Poller {
+                client: app.client_as(name),
+                rows: BTreeMap::new(),
+                position: None,
+                view: String::new(),
+                recovered: false,
+                ended: None,
+            })),
+        };
+        Audience { name: name.to_owned(), channel: channel.to_owned(), line }
+    }
+
+    /// Takes what comes until the channel is complete up to `head`, or ended.
+    pub async fn catch_up(&mut self, head: u64) {
+        match &mut self.line {
+            Line::Live { peer, follower, .. } => {
+                let mut asked = false;
+                while (follower.position < head || !follower.live) && follower.ended.is_none() {
+                    if follower.live && !asked {
+                        // What is not for this channel moves its position by a pong alone.
+                        peer.say(json!({"type": "ping"})).await;
+                        asked = true;
+                    }
+                    let frame = peer.came().await.expect("the connection goes on");
+                    asked &= frame["type"] != "pong";
+                    follower.take(&frame);
+                }
+                assert_eq!(follower.broken, Vec::<String>::new());
+            }
+            Line::Poll(poller) => {
+                while poller.position.as_ref().is_none_or(|(_, seq)| *seq < head) && poller.ended.is_none() {
+                    poller.poll(&self.channel, 0).await;
+                }
+            }
+        }
+    }
+
+    /// Takes what comes until the records are these.
+    pub async fn shows(&mut self, titles: &[&str]) {
+        let expected: BTreeSet<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+        while self.titles() != expected {
+            match &mut self.line {
+                Line::Live { peer, follower, .. } => {
+                    let frame = peer.came().await.expect("the connection goes on");
+                    follower.take(&frame);
+                }
+                Line::Poll(poller) => poller.poll(&self.channel, 5).await,
+            }
+        }
+        if let Line::Live { follower, .. } = &self.line {
+            assert_eq!(follower.broken, Vec::<String>::new());
+        }
+    }
+
+    pub fn titles(&self) -> BTreeSet<String> {
+        let rows = match &self.line {
+            Line::Live { follower, .. } => &follower.rows,
+            Line::Poll(poller) => &poller.rows,
+        };
+        rows.values().map(|row| row["title"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Loses the connection.
+    pub async fn cut(self) -> Away {
+        let Audience { name, channel, line } = self;
+        let line = match line {
+            Line::Live { way, peer, follower } => {
+                drop(peer);
+                AwayLine::Live { way, follower }
+            }
+            Line::Poll(poller) => AwayLine::Poll(poller),
+        };
+        Away { name, channel, line }
+    }
+
+    /// Whether the last resume went on where it was; otherwise everything was shown anew.
+    pub fn recovered(&self) -> bool {
+        match &self.line {
+            Line::Live { follower, .. } => follower.resumes.last().expect("it resumed").recovered,
+            Line::Poll(poller) => poller.recovered,
+        }
+    }
+
+    /// The code with which the channel was refused or ended.
+    pub async fn refusal(&mut self) -> String {
+        loop {
+            match &mut self.line {
+                Line::Live { peer, follower, .. } => {
+                    if let Some(code) = follower.ended.clone() {
+                        return code;
+                    }
+                    let frame = peer.came().await.expect("the connection lives");
+                    follower.take(&frame);
+                }
+                Line::Poll(poller) => {
+                    if let Some(code) = poller.ended.clone() {
+                        return code;
+                    }
+                    poller.poll(&self.channel, 0).await;
+                }
+            }
+        }
+    }
+
+    /// The peer of a connection that stays; a poll has none.
+    pub fn peer(&mut self) -> Option<&mut Peer> {
+        match &mut self.line {
+            Line::Live { peer, .. } => Some(peer),
+            Line::Poll(_) => None,
+        }
+    }
+}
+
+/// A follower without its connection.
+pub struct Away {
+    name: String,
+    channel: String,
+    line: AwayLine,
+}
+
+enum AwayLine {
+    Live { way: Way, follower: Box<Follower> },
+    Poll(Box<Poller>),
+}
+
+impl Away {
+    /// Forges where it was: another log.
+    pub fn of_another_log(&mut self) {
+        match &mut self.line {
+            AwayLine::Live { follower, .. } => follower.epoch = "f".repeat(32),
+            AwayLine::Poll(poller) => poller.position.as_mut().unwrap().0 = "f".repeat(32),
+        }
+    }
+
+    /// Connects again, goes on, and is shown everything up to the head.
+    pub async fn come_back(self, app: &TestApp) -> Audience {
+        let Away { name, channel, line } = self;
+        let line = match line {
+            AwayLine::Live { way, mut follower } => {
+                let mut peer = Box::new(Peer::open(way, app, Some(&name)).await);
+                peer.say(follower.subscribe()).await;
+                Line::Live { way, peer, follower }
+            }
+            AwayLine::Poll(mut poller) => {
+                poller.client = app.client_as(&name);
+                poller.poll(&channel, 0).await;
+                Line::Poll(poller)
+            }
+        };
+        let mut audience = Audience { name, channel, line };
+        audience.catch_up(app.head()).await;
+        audience
+    }
+}
+
+impl Poller {
+    async fn poll(&mut self, channel: &str, wait: u64) {
+        let channel_text = channel.replace('?', "%3F").replace('&', "%26").replace('=', "%3D");
+        let since = self.position.as_ref().map_or_else(String::new, |(epoch, seq)| {
+            format!("&view={}&since={epoch}:{seq}&wait={wait}", self.view)
+        });
+        let answer = self.client.get(&format!("/api/changes?channel={channel_text}{since}")).await;
+        if let Some(error) = answer["errors"].get(0) {
+            self.ended = error["code"].as_str().map(str::to_owned);
+            return;
+        }
+        let of_channel = &answer["channels"][0];
+        self.recovered = of_channel["recovered"] == true;
+        self.view = of_channel["view"].as_str().unwrap().to_owned();
+        self.position = Some((answer["epoch"].as_str().unwrap().to_owned(), answer["seq"].as_u64().unwrap()));
+        if self.recovered {
+            for event in answer["events"].as_array().unwrap() {
+                let id = event["payload"]["id"].as_str().unwrap().to_owned();
+                match event["type"].as_str().unwrap() {
+                    "entity:deleted" => drop(self.rows.remove(&id)),
+                    _ => drop(self.rows.insert(id, event["payload"].clone())),
+                }
+            }
+        } else {
+            let query = channel.split_once('?').map_or("", |(_, query)| query);
+            let list = self.client.get(&format!("/api/tasks?limit=1000&{query}")).await;
+            let rows = list["items"].as_array().unwrap().iter();
+            self.rows = rows.map(|row| (row["id"].as_str().unwrap().to_owned(), row.clone())).collect();
+            // The list was read later: what the poll named is the position to go on from.
+        }
+    }
+}
