@@ -34,11 +34,7 @@ impl PresenceMetrics {
                 "Connections that joined or watch a resource",
             ),
             changes: counter(r, "tidewire_presence_changes", "Changes of a resource sent to its connections"),
-            deliveries: counter(
-                r,
-                "tidewire_presence_deliveries",
-                "Changes of presence handed to outboxes",
-            ),
+            deliveries: counter(r, "tidewire_presence_deliveries", "Changes of presence handed to outboxes"),
             syncs: counter(r, "tidewire_presence_syncs", "Whole lists of users sent"),
             dropped: counter(
                 r,

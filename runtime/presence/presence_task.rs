@@ -42,10 +42,20 @@ pub struct PresenceReceiver {
 /// A question that is answered at once. Whether the asker may know is theirs to have judged.
 #[derive(Debug)]
 pub enum Look {
-    Users { parts: PlaceKey, after: Option<String>, limit: usize },
-    Tree { under: PlaceKey, limit: usize },
+    Users {
+        parts: PlaceKey,
+        after: Option<String>,
+        limit: usize,
+    },
+    Tree {
+        under: PlaceKey,
+        limit: usize,
+    },
     /// Whether a user is at a record, by a connection that is not gone.
-    IsAt { record: PlaceKey, user: Arc<str> },
+    IsAt {
+        record: PlaceKey,
+        user: Arc<str>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -329,7 +339,7 @@ impl PresenceTask {
                 .or_insert_with_key(|(form, channel)| frames(self.form(*form), channel))
                 .clone();
             if receiver.queue.put_state(place, bytes) == StatePut::NoRoom {
-                    self.metrics.presence.dropped.inc();
+                self.metrics.presence.dropped.inc();
                 inputs.push_back(PresenceInput::NoRoom { attendee, place: place.clone() });
             }
         }

@@ -343,7 +343,9 @@ impl Leases {
             (Err(refusal), _) => return refusal.into(),
         }
         let user = crate::ids::shown(to);
-        let message = format!("the user `{user}` is not present at {resource}: a lease is passed to a user who joined it");
+        let message = format!(
+            "the user `{user}` is not present at {resource}: a lease is passed to a user who joined it"
+        );
         LeaseRefusal { code: Code::NotPresent, message }
     }
 
