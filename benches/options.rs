@@ -23,6 +23,8 @@ Sections (all of them when none is named):
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
   activity          creates on a server with a subscriber of the activity, beside one without a subscriber
+  token-reads       reads with the token of a session, beside the same without a token
+  logins            200 logins a second beside reads, and 5,000 sockets that authenticate at once
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
@@ -50,12 +52,14 @@ pub(crate) enum Section {
     FanoutRules,
     WriteRules,
     Activity,
+    TokenReads,
+    Logins,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 16] = [
+    pub(crate) const ALL: [Section; 18] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -71,6 +75,8 @@ impl Section {
         Section::FanoutRules,
         Section::WriteRules,
         Section::Activity,
+        Section::TokenReads,
+        Section::Logins,
         Section::Rules,
     ];
 
@@ -92,6 +98,8 @@ impl Section {
             Section::FanoutRules => "fanout-rules",
             Section::WriteRules => "write-rules",
             Section::Activity => "activity",
+            Section::TokenReads => "token-reads",
+            Section::Logins => "logins",
             Section::Rules => "rules",
         }
     }

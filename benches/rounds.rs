@@ -44,6 +44,11 @@ impl Rounds {
         median(&multiples.collect::<Vec<f64>>())
     }
 
+    /// Microseconds of the server's processor time for each answer, of each round.
+    pub(crate) fn cpu_each(&self) -> &[f64] {
+        &self.cpu
+    }
+
     /// Microseconds of the server's processor time for each answer.
     pub(crate) fn cpu(&self) -> f64 {
         median(&self.cpu)

@@ -35,19 +35,38 @@ impl Server {
         Server::over(lab, &lab.schemas).await
     }
 
+    /// The same, where anyone may register and log in; the sockets of a user are not limited, and the driver counts as a proxy, so
+    /// that its callers have addresses of their own.
+    pub(crate) async fn with_users(lab: &Lab) -> Outcome<Server> {
+        let home = home(lab)?;
+        let data = home.path().join("data");
+        let settings = [
+            ("TIDEWIRE_AUTH_REGISTER", "open"),
+            ("TIDEWIRE_MAX_CONNECTIONS_PER_USER", "20000"),
+            ("TIDEWIRE_TRUSTED_PROXIES", "127.0.0.1"),
+        ];
+        Server::in_home(lab, home, &lab.schemas, &data, &settings).await
+    }
+
     /// The same with other schema files.
     pub(crate) async fn over(lab: &Lab, schemas: &Path) -> Outcome<Server> {
         let home = home(lab)?;
         let data = home.path().join("data");
-        Server::in_home(lab, home, schemas, &data).await
+        Server::in_home(lab, home, schemas, &data, &[]).await
     }
 
     /// The same over data that is there.
     pub(crate) async fn with_data(lab: &Lab, schemas: &Path, data: &Path) -> Outcome<Server> {
-        Server::in_home(lab, home(lab)?, schemas, data).await
+        Server::in_home(lab, home(lab)?, schemas, data, &[]).await
     }
 
-    async fn in_home(lab: &Lab, home: TempDir, schemas: &Path, data: &Path) -> Outcome<Server> {
+    async fn in_home(
+        lab: &Lab,
+        home: TempDir,
+        schemas: &Path,
+        data: &Path,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Server> {
         let mut command = pinned(lab, &lab.tidewire);
         // Settings of the person's own environment would make the figures someone else's.
         for (name, _) in
@@ -55,6 +74,7 @@ impl Server {
         {
             command.env_remove(name);
         }
+        command.envs(settings.iter().copied());
         command.args(["dev", "--listen", "127.0.0.1:0", "--schemas"]).arg(schemas);
         command.arg("--data").arg(data).args(LIMIT_FLAGS);
         Server::start(command, home).await

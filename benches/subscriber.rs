@@ -48,12 +48,14 @@ pub(crate) struct Position {
 pub(crate) struct Part {
     pub(crate) channel: &'static str,
     pub(crate) person: Option<String>,
+    /// Of a session.
+    pub(crate) token: Option<Rc<str>>,
     pub(crate) since: Option<Position>,
 }
 
 impl Default for Part {
     fn default() -> Part {
-        Part { channel: CHANNEL, person: None, since: None }
+        Part { channel: CHANNEL, person: None, token: None, since: None }
     }
 }
 
@@ -214,7 +216,10 @@ impl Socket {
     async fn open(addr: SocketAddr, part: &Part, crowd: &Rc<Crowd>) -> Outcome<Socket> {
         let mut stream = connect(addr).await?;
         let send = |source| BenchError::io("send to a socket", source);
-        stream.write_all(&upgrade(addr, part.person.as_deref())).await.map_err(send)?;
+        stream
+            .write_all(&upgrade(addr, part.person.as_deref(), part.token.as_deref()))
+            .await
+            .map_err(send)?;
         let mut carry = Vec::with_capacity(1024);
         let head = loop {
             let read = stream.read_buf(&mut carry).await;

@@ -25,7 +25,27 @@ pub(crate) fn patch(addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
 
 /// `GET path`.
 pub(crate) fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\n\r\n").into_bytes()
+    get_with(addr, path, None)
+}
+
+/// `GET path`, with the token of a session.
+pub(crate) fn get_with(addr: SocketAddr, path: &str, token: Option<&str>) -> Vec<u8> {
+    let bearer = bearer(token);
+    format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\n{bearer}\r\n").into_bytes()
+}
+
+/// `POST path` with a body of JSON, as a proxy hands on what it got from this address.
+pub(crate) fn post_for(addr: SocketAddr, path: &str, client: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nX-Forwarded-For: {client}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn bearer(token: Option<&str>) -> String {
+    token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default()
 }
 
 fn with_body(method: &str, addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
@@ -36,11 +56,12 @@ fn with_body(method: &str, addr: SocketAddr, path: &str, body: &str) -> Vec<u8> 
     .into_bytes()
 }
 
-/// The upgrade of `/ws`, of a user or anonymous. The key is constant: it proves nothing to a server that is being measured.
-pub(crate) fn upgrade(addr: SocketAddr, person: Option<&str>) -> Vec<u8> {
+/// The upgrade of `/ws`, of a name, of a session or anonymous. The key is constant: it proves nothing to a server that is being measured.
+pub(crate) fn upgrade(addr: SocketAddr, person: Option<&str>, token: Option<&str>) -> Vec<u8> {
     let who = person.map(|name| format!("?as={name}")).unwrap_or_default();
+    let bearer = bearer(token);
     format!(
-        "GET /ws{who} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /ws{who} HTTP/1.1\r\nHost: {addr}\r\n{bearer}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3BpbmUgb2YgYSBob3VzZQ==\r\n\r\n"
     )
     .into_bytes()

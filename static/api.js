@@ -4,6 +4,7 @@
  */
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
+import { idsOf } from './ids.js';
 import { parameters } from './query.js';
 import { OTHER_USER, tokensOf } from './tokens.js';
 
@@ -139,9 +140,8 @@ export class Api {
   #env;
   /** @type {Promise<{entities: Entity[]}> | null} */
   #schema = null;
-  /** The last id's millisecond and its place in it, so that ids of one page sort as they were made. */
-  #lastMs = 0;
-  #count = 0;
+  /** The id of a record or a mutation. @type {() => string} */
+  newId;
 
   /**
    * @param {string} base `/api`
@@ -152,6 +152,7 @@ export class Api {
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
     this.#options = options;
     this.#tokens = tokensOf(options);
+    this.newId = idsOf(this.#env);
   }
 
   /**
@@ -283,19 +284,6 @@ export class Api {
     const found = entities.find(({ name }) => name === entity);
     if (!found) throw new ApiError(404, { code: 'UNKNOWN_ENTITY', detail: `There is no entity ${entity}.` });
     return found.plural;
-  }
-
-  /** A UUIDv7: later ones sort after earlier ones. Pages over plain http have no `crypto.randomUUID`, so it is not used. */
-  newId() {
-    const now = this.#env.now();
-    if (now > this.#lastMs) [this.#lastMs, this.#count] = [now, 0];
-    // The counter has twelve bits; more in one millisecond borrow the next one.
-    else if (++this.#count > 0xfff) [this.#lastMs, this.#count] = [this.#lastMs + 1, 0];
-    const bytes = this.#env.randomBytes(new Uint8Array(8));
-    bytes[0] = 0x80 | (bytes[0] & 0x3f);
-    const digits = (/** @type {number} */ number, /** @type {number} */ count) => number.toString(16).padStart(count, '0');
-    const hex = `${digits(this.#lastMs, 12)}7${digits(this.#count, 3)}${Array.from(bytes, (byte) => digits(byte, 2)).join('')}`;
-    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   }
 
   /**

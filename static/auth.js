@@ -8,7 +8,7 @@ import { signal } from './signal.js';
 
 /**
  * @typedef {{id: string, name: string | null, role: string | null}} User
- * @typedef {{token?: string, expiresAt: string | null, user: User}} Kept Without a token it is in a cookie, where scripts cannot read it.
+ * @typedef {{token?: string, expiresAt: string | null, user: User, session?: string | null}} Kept Without a token it is in a cookie, where scripts cannot read it.
  *
  * @typedef {object} LoginOptions
  * @property {string} [url] Of the server; this page's own without it.
@@ -19,6 +19,8 @@ import { signal } from './signal.js';
  */
 
 const KEY = 'tidewire:login';
+/** The session that was logged out last. A tab that asked who the user is while another one logged out gets an old answer. */
+const LEFT = 'tidewire:left';
 
 /** Why the server refused. `code` is one of docs/protocol.md. */
 export class LoginError extends Error {
@@ -92,7 +94,7 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     if (!is()) return;
     try {
       const granted = /** @type {Kept} */ (await ask('refresh', undefined, old.token));
-      if (is()) keep(granted);
+      if (is()) keep(old.session ? { ...granted, session: old.session } : granted);
     } catch (error) {
       if (/** @type {LoginError} */ (error).code === 'UNAUTHENTICATED' && is()) keep(null);
     }
@@ -116,12 +118,20 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     /** Ends the session, here and in other tabs, even if the server does not answer. */
     async logout() {
       const before = kept();
-      const leaving = before && ask('logout', undefined, before.token).catch(() => {});
+      const session = before?.session;
+      if (session) storage.setItem(LEFT, session);
+      // A session that goes on is one to return to.
+      const stayed = (/** @type {LoginError} */ { code }) => void (session && code !== 'UNAUTHENTICATED' && storage.removeItem(LEFT));
+      const leaving = before && ask('logout', undefined, before.token).catch(stayed);
       keep(null);
       await leaving;
     },
-    /** Takes over a session that is in a cookie. @param {Kept} session As `GET /api/auth/me` tells it. */
-    adopt: ({ user, expiresAt }) => kept() ?? keep({ user, expiresAt }),
+    /** Log in by another name from now on. @param {string} name @param {string} password */
+    rename: async (name, password) => void (await ask('name', { name, password }, kept()?.token)),
+    /** Takes over a session that is in a cookie, unless it was logged out meanwhile. @param {Kept} me As `GET /api/auth/me` tells it. */
+    adopt({ user, expiresAt, session }) {
+      if (!kept() && (!session || storage.getItem(LEFT) !== session)) keep({ user, expiresAt, session });
+    },
     /** For `RealtimeClient` and `Api`. @param {{refresh?: boolean}} [how] */
     async token({ refresh = false } = {}) {
       const now = kept();

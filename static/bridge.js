@@ -3,8 +3,9 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED, LIFTED_BY_RIGHTS, mayRetry } from './codes.js';
+import { DENIED } from './codes.js';
 import { LONGEST_ADDRESS, Timers } from './env.js';
+import { LIFTED_BY_RIGHTS, mayRetry } from './later.js';
 import { readList, readRecord } from './reading.js';
 
 /**
@@ -14,6 +15,7 @@ import { readList, readRecord } from './reading.js';
  * @property {import('./env.js').Env} env
  * @property {{reconnectInterval: number, maxReconnectInterval: number, pollInterval: number, maxPollInterval: number}} options
  * @property {URL} url Of `/api/changes`.
+ * @property {string | null} as The name of the user in `tidewire dev`.
  * @property {() => Iterable<Subscription>} subscriptions
  * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
  * @property {(refresh: boolean) => Promise<string | undefined>} token
@@ -56,6 +58,7 @@ export class Bridge {
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
+    if (host.as !== null) host.url.searchParams.set('as', host.as);
     this.#timers = new Timers(host.env);
   }
 
@@ -247,7 +250,12 @@ export class Bridge {
       // Of this answer's history only `from` is known to be a part: what a channel has beyond it may be lost, so it asks itself.
       const { track } = subscription;
       const { point } = track;
-      if (recovered && from && point && from.epoch !== epoch && point.seq > from.seq) continue;
+      // Its rows were given up while the question was under way: a list wants more of them, and the next round reads them.
+      if (!point) {
+        reload ||= subscription.reload !== undefined;
+        continue;
+      }
+      if (recovered && from && from.epoch !== epoch && point.seq > from.seq) continue;
       if (recovered && track.leadsTo(epoch)) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
       else if (subscription.reload) {
         track.forget();

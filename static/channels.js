@@ -63,15 +63,15 @@ export class ChannelSubscriber {
   #stores = new Map();
 
   /**
-   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
+   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'> & Partial<Pick<import('./realtime.js').RealtimeClient, 'api'>>} rt
    * @param {object} [options]
-   * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] Needed to go on while there is no socket, and to load no more than the
-   * first rows of a list with a `limit`.
+   * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] How to read rows without a socket, and the further rows of a
+   * list with a `limit`. Left out, that of `rt`.
    * @param {number} [options.linger] How long rows are kept after the last list or record of a channel was closed: 1000 ms.
    * @param {import('./cache.js').RowCache} [options.cache] Shows the rows of the last visit at once: see `cache.js`.
    * @param {Partial<import('./env.js').Env>} [options.env]
    */
-  constructor(rt, { api, linger = 1000, cache, env } = {}) {
+  constructor(rt, { api = rt.api, linger = 1000, cache, env } = {}) {
     this.#rt = rt;
     this.#overlay = overlayOf(rt);
     this.#api = api;

@@ -17,6 +17,9 @@
  *   any ── disconnect ──▶ idle                any ── freeze ──▶ frozen ── wake ──▶ opening
  * ```
  *
+ * In the fallback a stream of server-sent events is tried after each socket that did not get through (`way`). While one lives the
+ * state is `live`, and when it ends a socket comes first.
+ *
  * Polling is no state: it runs beside `opening`, `backoff` and `fallback` once they have lasted for a moment.
  */
 import { delay } from './backoff.js';
@@ -33,6 +36,7 @@ import { onClose } from './codes.js';
  * @property {number} floor Milliseconds that the server asked to stay away.
  * @property {boolean} refresh Whether the last token was refused.
  * @property {number} since When the socket was greeted.
+ * @property {'ws' | 'sse'} way What the next attempt, or the present one, opens: a socket or a stream.
  * @property {number} wait Of `backoff` and `fallback`: milliseconds until the next attempt.
  *
  * @typedef {{type: 'connect' | 'disconnect' | 'greeted' | 'trusted' | 'retry' | 'wake' | 'freeze' | 'reached'}
@@ -48,7 +52,7 @@ import { onClose } from './codes.js';
  * @property {number} now
  * @property {() => number} random
  * @property {boolean} renews Whether another token can be fetched.
- * @property {{reconnectInterval: number, maxReconnectInterval: number, maxReconnectAttempts: number}} options
+ * @property {{reconnectInterval: number, maxReconnectInterval: number, maxReconnectAttempts: number, transports: string[]}} options
  *
  * @typedef {{state: State, effects: Effect[]}} Step
  * @typedef {(state: State, event: any, context: Context) => Step} Rule
@@ -58,12 +62,14 @@ import { onClose } from './codes.js';
 const MOST_FLAPS = 3;
 /** Between two attempts at a socket in the fallback, at first and at most. */
 const PROBE = 30_000;
+/** Between a socket and a stream. */
+const SOON = 1000;
 const MOST_PROBE = 300_000;
 /** A connection that lived so long was lost by chance: the next attempt comes soon. */
 const PROVEN = 60_000;
 
 /** @type {State} */
-export const IDLE = Object.freeze({ name: 'idle', attempt: 0, flaps: 0, probes: 0, floor: 0, refresh: false, since: 0, wait: 0 });
+export const IDLE = Object.freeze({ name: 'idle', attempt: 0, flaps: 0, probes: 0, floor: 0, refresh: false, since: 0, way: 'ws', wait: 0 });
 
 /** @param {State} state @param {Partial<State>} changes @param {Effect[]} effects @returns {Step} */
 const to = (state, changes, ...effects) => ({ state: Object.freeze({ ...state, ...changes }), effects });
@@ -82,8 +88,8 @@ const end = () => to(IDLE, {}, 'close', 'rest');
 const freeze = (state) => to(state, { name: 'frozen' }, 'close', 'rest');
 /** @type {Rule} */
 const greet = (state, _, { now }) => to(state, { name: 'probing', since: now });
-/** @type {Rule} */
-const trust = ({ since }) => to(IDLE, { name: 'live', since }, 'settle');
+/** @type {Rule} A stream says nothing of sockets: the next one that fails leads to a stream at once. */
+const trust = ({ since, way }) => to(IDLE, { name: 'live', since, way, flaps: way === 'ws' ? 0 : MOST_FLAPS }, 'settle');
 /** @type {Rule} */
 const ask = (state, { ms }) => to(state, { floor: Math.max(state.floor, ms) });
 /** @type {Rule} */
@@ -101,10 +107,13 @@ const lose = (state, { code }, context) => {
   const blocked = flaps >= MOST_FLAPS || attempt > options.maxReconnectAttempts;
   const refresh = state.refresh || action === 'token';
   const next = { attempt, flaps, refresh, floor: 0 };
-  if (blocked) {
-    const most = Math.min(MOST_PROBE, PROBE * 2 ** Math.min(state.probes, 10));
+  if (blocked || state.way === 'sse') {
+    const way = state.way === 'ws' && options.transports.includes('sse') ? 'sse' : 'ws';
+    // After a socket a stream, and after a stream that lived a socket, soon; else it takes its time.
+    const turn = way === 'sse' || (state.way === 'sse' && state.name === 'live');
+    const most = turn ? SOON : Math.min(MOST_PROBE, PROBE * 2 ** Math.min(state.probes, 10));
     const wait = Math.max(state.floor, most * (0.5 + random() / 2));
-    return to(state, { ...next, name: 'fallback', probes: state.probes + 1, wait }, 'close', 'wait', 'bridge');
+    return to(state, { ...next, name: 'fallback', way, probes: turn ? state.probes : state.probes + 1, wait }, 'close', 'wait', 'bridge');
   }
   const soon = state.name === 'live' && context.now - state.since > PROVEN && state.floor === 0;
   const { reconnectInterval: base, maxReconnectInterval: max } = options;

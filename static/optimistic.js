@@ -90,12 +90,14 @@ export class OptimisticManager {
   #disposers = [];
 
   /**
-   * @param {import('./api.js').Api} api
+   * @param {import('./api.js').Api | null} [api] Left out, that of `rt`.
    * @param {import('./realtime.js').RealtimeClient | null} [rt] Its lists show the changes by themselves.
    * @param {OptimisticOptions} [options]
    */
   constructor(api, rt = null, options = {}) {
-    this.#api = api;
+    const http = api ?? rt?.api;
+    if (!http) throw new TypeError('changes need a server: give an Api, a RealtimeClient, or both');
+    this.#api = http;
     this.#rt = rt;
     this.#env = environment(options.env);
     this.#options = options;

@@ -3,7 +3,7 @@
  * record at a time. Knows neither what they change nor what a verdict means for the page.
  */
 import { delay } from './backoff.js';
-import { mayRetry } from './codes.js';
+import { mayRetry } from './later.js';
 import { Timers } from './env.js';
 
 /**
@@ -122,6 +122,8 @@ export class Outbox {
       /** @type {BatchOp[]} */
       const ops = [];
       for (const mutation of run) {
+        // It was given up while an earlier one was prepared.
+        if (!this.#lane.queue.includes(mutation)) continue;
         // Counted before it is kept: what an earlier page may have sent is never changed.
         mutation.attempts += 1;
         mutation.state = 'sent';

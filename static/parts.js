@@ -22,5 +22,9 @@ export function part(load) {
 
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));
+/** Server-sent events in place of a socket. */
+export const stream = part(() => import('./stream.js'));
+/** Requests over HTTP. */
+export const api = part(() => import('./api.js'));
 /** Rows over HTTP. */
 export const reading = part(() => import('./reading.js'));

@@ -3,9 +3,10 @@
  * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
  */
 import { delay } from './backoff.js';
-import { DENIED, mayRetry } from './codes.js';
+import { DENIED } from './codes.js';
 import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
+import { idsOf } from './ids.js';
 import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
@@ -18,7 +19,7 @@ import { onWake } from './wake.js';
  * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
  *
  * @typedef {object} Detail
- * @property {'ws' | 'poll' | null} transport What brings changes now.
+ * @property {'ws' | 'sse' | 'poll' | null} transport What brings changes now.
  * @property {number} attempt Failures in a row.
  * @property {number | null} nextRetryAt Milliseconds since 1970.
  * @property {number | null} code Close code of the last loss; null when there was none, 0 when we gave up on a silent socket.
@@ -41,6 +42,7 @@ import { onWake } from './wake.js';
  * @property {number} [bridgeAfter] Without a trusted socket for this long, poll beside it: 3000.
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
+ * @property {string[]} [transports] `['ws', 'sse', 'poll']`. Without `sse` or `poll` that fallback is not used.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
@@ -59,6 +61,7 @@ const DEFAULTS = {
   bridgeAfter: 3000,
   pollInterval: 3000,
   maxPollInterval: 30_000,
+  transports: ['ws', 'sse', 'poll'],
   linger: 1000,
   apiBase: '/api',
   enabled: true,
@@ -99,6 +102,12 @@ export class RealtimeClient {
    */
   generation = signal(/** @type {number | null} */ (null));
 
+  /**
+   * HTTP to the same server for the same user, as far as lists and changes need it. The module is loaded with the first request.
+   *
+   * @type {Pick<import('./api.js').Api, 'newId' | 'list' | 'get' | 'plural' | 'schema' | 'batch'>}
+   */
+  api;
   /** Milliseconds that the server's clock is ahead of this one. */
   skew = 0;
   /** Bytes of a frame that the server takes at most; 0 until it has said so. */
@@ -156,6 +165,18 @@ export class RealtimeClient {
     onOtherUser(given.auth, () => this.#begin());
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
+    const api = parts.part(async () => {
+      const { Api } = await parts.api();
+      return new Api(this.#httpUrl('').href, {
+        as: this.#url.searchParams.get('as'),
+        auth: given.auth,
+        getToken: ({ refresh }) => this.#tokenNow(refresh),
+        env: this.#env,
+      });
+    });
+    /** @param {'list' | 'get' | 'plural' | 'schema' | 'batch'} name @returns {any} */
+    const ask = (name) => async (/** @type {any[]} */ ...args) => /** @type {any} */ (await api())[name](...args);
+    this.api = { newId: idsOf(this.#env), list: ask('list'), get: ask('get'), plural: ask('plural'), schema: ask('schema'), batch: ask('batch') };
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
@@ -298,12 +319,12 @@ export class RealtimeClient {
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
     // The time counts from the first loss, also through connections that close early.
     bridge: () => {
-      if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
+      if (this.#options.transports.includes('poll') && !this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
     settle: () => {
       this.#timers.clear('bridge');
       this.#unbridge();
-      parts.bridge().catch(() => {});
+      for (const load of [parts.bridge, parts.stream]) load().catch(() => {});
     },
     rest: () => {
       this.#timers.clear('retry', 'bridge');
@@ -317,11 +338,19 @@ export class RealtimeClient {
     poll: () => this.#bridge?.soon(),
   };
 
-  #open() {
+  async #open() {
     if (!this.#options.enabled) return void this.#poll();
     this.#timers.clear('retry');
     this.#complaint = {};
-    const connection = new Connection(this.#env, this.#options, {
+    const state = this.#state;
+    let env = this.#env;
+    if (state.way === 'sse') {
+      const found = await parts.stream().catch(() => null);
+      if (this.#state !== state) return;
+      if (!found) return this.#lost(0, 'the module for streams could not be loaded');
+      env = { ...env, WebSocket: found.streamSocket(env, (path) => this.#httpUrl(path)) };
+    }
+    const connection = new Connection(env, this.#options, {
       frame: (frame) => this.#receive(frame),
       trusted: () => this.#step({ type: 'trusted' }),
       answered: (rtt) => this.#show({ rtt }),
@@ -425,7 +454,8 @@ export class RealtimeClient {
       this.#bridge ??= new Bridge({
         env: this.#env,
         options: this.#options,
-        url: this.#changesUrl(),
+        url: this.#httpUrl('/changes'),
+        as: this.#url.searchParams.get('as'),
         subscriptions: () => this.#channels.values(),
         connected: () => this.connected.peek(),
         token: (refresh) => this.#tokenNow(refresh),
@@ -553,7 +583,7 @@ export class RealtimeClient {
       subscription.track.forget();
       return this.#again(subscription, 0);
     }
-    if (!DENIED.has(payload.code) && mayRetry(payload))
+    if (!DENIED.has(payload.code) && payload.retry)
       return this.#again(subscription, payload.retryAfterMs ?? 250);
     this.#refused(subscription, frame, subscription === ended);
   }
@@ -626,9 +656,9 @@ export class RealtimeClient {
 
   /** @param {Partial<Detail>} [detail] */
   #show(detail) {
-    const { name, attempt, wait } = this.#state;
+    const { name, attempt, wait, way } = this.#state;
     const connected = this.connected.peek();
-    const transport = connected ? 'ws' : this.#bridge?.working ? 'poll' : null;
+    const transport = connected ? way : this.#bridge?.working ? 'poll' : null;
     const before = this.detail.peek();
     const waits = name === 'backoff' || name === 'fallback';
     const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;
@@ -650,12 +680,10 @@ export class RealtimeClient {
     return delay(attempt, { base, max, floor, random: this.#env.random });
   }
 
-  /** Polling goes to the host of the socket, under the same name. */
-  #changesUrl() {
-    const url = new URL(`${this.#options.apiBase.replace(/\/$/, '')}/changes`, this.#url);
+  /** HTTP goes to the host of the socket. @param {string} path */
+  #httpUrl(path) {
+    const url = new URL(this.#options.apiBase.replace(/\/$/, '') + path, this.#url);
     url.protocol = url.protocol.replace(/^ws/, 'http');
-    const name = this.#url.searchParams.get('as');
-    if (name !== null) url.searchParams.set('as', name);
     return url;
   }
 }

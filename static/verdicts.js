@@ -14,7 +14,7 @@ import { own, plain } from './overlay.js';
  * @typedef {Record<string, any>} Fields
  *
  * @typedef {object} Host The manager, as far as it is needed here.
- * @property {import('./api.js').Api} api
+ * @property {Pick<import('./api.js').Api, 'get' | 'plural' | 'batch'>} api
  * @property {import('./realtime.js').RealtimeClient | null} rt
  * @property {import('./env.js').Env} env
  * @property {import('./optimistic.js').OptimisticOptions} options
@@ -338,7 +338,7 @@ function problemOf({ retryAfterMs, ...payload }) {
 /**
  * What the server will put into fields that are left out, by entity.
  *
- * @param {import('./api.js').Api} api
+ * @param {Pick<import('./api.js').Api, 'schema'>} api
  * @returns {Promise<Map<string, Fields>>}
  */
 export async function guesses(api) {

@@ -57,7 +57,7 @@ impl Project {
     async fn serve(&self, log: &str) -> Process {
         let log = std::fs::File::create(self.path(log)).unwrap();
         let mut command = tidewire(self.folder.path());
-        Process::of(command.args(["dev", "--listen", "127.0.0.1:0"]).stderr(Stdio::from(log))).await
+        Process::heard(command.args(["dev", "--listen", "127.0.0.1:0"]).stderr(Stdio::from(log))).await
     }
 
     /// A start that is refused.

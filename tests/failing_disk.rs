@@ -26,7 +26,7 @@ async fn start(data: &Path, schemas: &Path) -> Process {
     for (name, _) in binary.as_std().get_envs() {
         shell.env_remove(name);
     }
-    Process::of(shell.current_dir(schemas).stderr(std::process::Stdio::null())).await
+    Process::heard(shell.current_dir(schemas).stderr(std::process::Stdio::null())).await
 }
 
 #[tokio::test]

@@ -222,8 +222,7 @@ async fn rules_by_which_users_give_themselves_rights_are_warned_of() {
         std::fs::write(schemas.join("user.toml"), text).unwrap();
         let mut command = tidewire(folder.path());
         command.args(["serve", "--listen", "127.0.0.1:0"]);
-        command.stderr(std::fs::File::create(folder.path().join("log")).unwrap());
-        let mut server = Process::of(&mut command).await;
+        let mut server = Process::logged(&mut command, &folder.path().join("log")).await;
         server.printed("Stop with").await;
         server.stop().await;
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();

@@ -113,6 +113,32 @@ async fn a_login_of_another_browser_or_with_another_state_is_refused() {
 }
 
 #[tokio::test]
+async fn a_browser_is_shown_a_page_when_a_login_does_not_work() {
+    let issuer = TestIssuer::start(&[("rsa", "k1")]).await;
+    let app = started(&issuer).await;
+    const BROWSER: (&str, &str) =
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    for (path, status, words, again) in [
+        ("/api/auth/issuers/acme/callback?error=access_denied", 401, "Try again", true),
+        ("/api/auth/issuers/acme/callback?state=x&code=y", 401, "Begin the login again", true),
+        ("/api/auth/issuers/evil%22%3E%3Cb%3E/login", 404, "The link that led here is wrong", false),
+        ("/api/auth/issuers/acme/login?return=//evil.example", 400, "The link that led here is wrong", true),
+    ] {
+        let page = app.client().call_with("GET", path, Value::Null, &[BROWSER]).await;
+        assert_eq!(page.status, status, "{path}: {}", page.text);
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        assert!(page.header("content-security-policy").contains("default-src 'self'"), "{path}");
+        assert!(page.text.contains("The login did not work") && page.text.contains(words), "{}", page.text);
+        assert!(page.text.contains("href=\"/_/login\"") && !page.text.contains("<script"), "{}", page.text);
+        assert!(!page.text.contains("<b>"), "{}", page.text);
+        assert_eq!(page.text.contains("/api/auth/issuers/acme/login?return=/_/"), again, "{}", page.text);
+        let json = app.client().call("GET", path, Value::Null).await;
+        assert_eq!((json.status, json.header("content-type")), (status, "application/problem+json"));
+    }
+}
+
+#[tokio::test]
 async fn an_id_token_that_is_not_of_this_login_is_refused() {
     let issuer = TestIssuer::start(&[("rsa", "k1")]).await;
     let app = started(&issuer).await;

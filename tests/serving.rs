@@ -12,8 +12,8 @@ use crate::support::socket::Socket;
 async fn serve(folder: &Path, arguments: &[&str]) -> Process {
     let mut command = tidewire(folder);
     command.args(["serve", "--listen", "127.0.0.1:0", "--schemas"]).arg(plain_schemas()).args(arguments);
-    command.env("TIDEWIRE_LOG", "debug").stderr(std::fs::File::create(folder.join("log")).unwrap());
-    Process::of(&mut command).await
+    command.env("TIDEWIRE_LOG", "debug");
+    Process::logged(&mut command, &folder.join("log")).await
 }
 
 async fn register(client: &Client, name: &str, link: &str) -> Answer {

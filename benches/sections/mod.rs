@@ -7,11 +7,13 @@ mod fanout_rules;
 mod growth;
 mod idle;
 mod idle_create;
+mod logins;
 mod presence;
 mod reads;
 mod replay;
 mod rules;
 mod storm;
+mod token_reads;
 mod write_rules;
 
 use std::rc::Rc;
@@ -58,6 +60,12 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::Growth {
         return growth::run(lab, report).await;
     }
+    if section == Section::TokenReads {
+        return token_reads::run(lab, report).await;
+    }
+    if section == Section::Logins {
+        return logins::run(lab, report).await;
+    }
     let mut server = tidewire(lab, report).await?;
     let result = match section {
         Section::Creates => creates::run(lab, &server, report).await,
@@ -71,9 +79,13 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
         Section::Presence => presence::run(lab, &server, report).await,
-        Section::Rules | Section::FanoutRules | Section::WriteRules | Section::Activity | Section::Growth => {
-            Ok(())
-        }
+        Section::Rules
+        | Section::FanoutRules
+        | Section::WriteRules
+        | Section::Activity
+        | Section::Growth
+        | Section::TokenReads
+        | Section::Logins => Ok(()),
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

@@ -76,7 +76,7 @@ async fn creates(server: &Server, count: u64, latencies: &mut Latencies) -> Outc
 async fn churn(addr: SocketAddr, number: usize) -> Outcome<()> {
     let mut stream = connect(addr).await?;
     let send = |source| BenchError::io("send to a socket", source);
-    stream.write_all(&upgrade(addr, Some(&format!("u{number}")))).await.map_err(send)?;
+    stream.write_all(&upgrade(addr, Some(&format!("u{number}")), None)).await.map_err(send)?;
     let channel = format!("presence:churn/{}", number / TOGETHER);
     let frame =
         |kind: &str| client_frame(TEXT, json!({"type": kind, "channel": channel}).to_string().as_bytes());

@@ -113,7 +113,7 @@ fn path(id: &str) -> String {
 }
 
 /// The ids of up to a thousand tasks.
-async fn ids(server: &Server) -> Outcome<Vec<String>> {
+pub(crate) async fn ids(server: &Server) -> Outcome<Vec<String>> {
     let list = ask(server, "/api/tasks?limit=1000").await?;
     let ids = list["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str());
     let ids: Vec<String> = ids.map(str::to_owned).collect();

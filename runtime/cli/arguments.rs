@@ -10,6 +10,7 @@ use clap::{
     value_parser,
 };
 
+use super::examples::Example;
 use super::formats::RowFormat;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
@@ -43,7 +44,7 @@ pub enum CliCommand {
     Doctor(DoctorArguments),
     /// Explain an error code, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
-    /// Make a new project folder: a schema file, a live page, and a settings file with every setting as a comment.
+    /// Make a new project folder: schema files, a live page, and a settings file with every setting as a comment.
     New(NewArguments),
     /// Write every record of an entity to a file. Works beside a running server.
     Export(ExportArguments),
@@ -498,6 +499,9 @@ pub struct DevArguments {
     /// Add the example rows that are missing.
     #[arg(long)]
     pub demo: bool,
+    /// Serve an example app in a fresh folder, which the start screen names. A project to keep: `tidewire new`.
+    #[arg(long, value_name = "NAME", conflicts_with = "demo")]
+    pub example: Option<Example>,
     #[command(flatten)]
     pub settings: SettingArguments<EveryFlag>,
 }
@@ -544,6 +548,23 @@ pub struct ExplainArguments {
 pub struct NewArguments {
     /// Name of the folder, made in the working directory.
     pub name: String,
+    /// What it begins with.
+    #[arg(long, value_name = "NAME", default_value = "todo")]
+    pub template: Template,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A list of things to do, in under 40 lines.
+    Todo,
+    /// Cards, a chat, an activity feed and who is here.
+    Board,
+    /// A text that several users write, one at a time.
+    Drafts,
+    /// Teams with invitation links, members and tasks.
+    Workspaces,
+    /// One entity with one field, and an empty page.
+    Blank,
 }
 
 /// Which settings have a flag of their own at a subcommand.

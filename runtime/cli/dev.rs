@@ -15,8 +15,9 @@ use super::arguments::DevArguments;
 use super::check::count;
 use super::config::{color_of_stderr, effective};
 use super::descriptors::Fit;
+use super::examples::Example;
 use super::migrate::Project;
-use super::settings::Settings;
+use super::settings::{Given, Settings};
 use super::watch::{Files, FolderWatch};
 use super::{USAGE, demo, descriptors, log, migrate, stream};
 use crate::app::{App, AppError};
@@ -31,7 +32,19 @@ const BACKLOG: u32 = 4096;
 /// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings,
 /// an address beyond loopback among them.
 pub fn run(arguments: &DevArguments) -> ExitCode {
-    let settings = match effective(arguments.settings.given()) {
+    let given = arguments.settings.given();
+    if let Some(example) = arguments.example
+        && let Some(written) = own_folder(given)
+    {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: `--example {name}` brings its own folder, and {written} names another one.\n\
+             Leave out {written}, or make a project of your own: `tidewire new NAME --template {name}`",
+            name = example.name()
+        );
+        return ExitCode::from(USAGE);
+    }
+    let mut settings = match effective(given) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -45,9 +58,17 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
+    let folder = match arguments.example.map(|example| unpacked(example, &mut settings.config)).transpose() {
+        Ok(folder) => folder,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
     let form = settings.config.log.form;
     log::start(&settings.config.log);
-    let code = match serve(settings, arguments.demo) {
+    let extra = Extra { demo: arguments.demo, example: arguments.example.zip(folder) };
+    let code = match serve(settings, extra) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             log::fail(form, &message);
@@ -58,13 +79,44 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     code
 }
 
-fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
+/// The first flag that names a folder, or a settings file which may name some.
+fn own_folder(given: &Given) -> Option<String> {
+    let folders = ["schemas", "data", "database", "public"];
+    let flag = given.flags.iter().find(|flag| folders.contains(&flag.setting.as_str()));
+    flag.map(|flag| flag.written.clone())
+}
+
+/// Writes the example into a fresh folder, and makes that the place of everything.
+fn unpacked(example: Example, config: &mut Config) -> Result<PathBuf, String> {
+    let parent = std::env::temp_dir();
+    let folder = example.unpack(&parent).map_err(|error| {
+        format!(
+            "the example cannot be written into a new folder below {}: {error}\n\
+             Make room there, or choose another place with the variable TMPDIR",
+            parent.display()
+        )
+    })?;
+    config.schemas = folder.join("schemas");
+    config.public = folder.join("public");
+    config.data = folder.join("data");
+    config.database = None;
+    Ok(folder)
+}
+
+/// What `dev` brings along beside the settings.
+struct Extra {
+    demo: bool,
+    /// And its folder.
+    example: Option<(Example, PathBuf)>,
+}
+
+fn serve(settings: Settings, extra: Extra) -> Result<(), String> {
     let Settings { mut config, file, .. } = settings;
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
     log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
-    let notes = Notes { file, limited: fit_connections(&mut config)? };
-    on_workers(serve_loaded(config, loaded, notes, with_demo))
+    let notes = Notes { file, limited: fit_connections(&mut config)?, extra };
+    on_workers(serve_loaded(config, loaded, notes))
 }
 
 /// Runs a server until it ends, as a task of a runtime of its own. What waits for each commit then wakes a worker that
@@ -91,9 +143,10 @@ struct Notes {
     /// The settings file.
     file: Option<PathBuf>,
     limited: Option<String>,
+    extra: Extra,
 }
 
-async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: bool) -> Result<(), String> {
+async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes) -> Result<(), String> {
     Tls::load(&config.tls).map_err(|error| format!("error: {error}"))?;
     let scheme = if config.tls.certificate.is_some() { "https" } else { "http" };
     let listener = listen(config.listen)?;
@@ -114,6 +167,15 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let mut text = summary;
     if let Some(file) = notes.file {
         let _ = writeln!(text, "  Settings    {}", file.display());
+    }
+    if let Some((example, folder)) = &notes.extra.example {
+        let _ = writeln!(
+            text,
+            "  Example     {name} in {}; delete the folder when you are done\n\
+             \x20             To keep it, make a project: tidewire new NAME --template {name}",
+            folder.display(),
+            name = example.name()
+        );
     }
     if public.is_dir() {
         let _ = writeln!(text, "  Public      {} at /", public.display());
@@ -138,7 +200,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     if let Some(limited) = notes.limited {
         let _ = writeln!(text, "  Connections {limited}");
     }
-    if with_demo {
+    if notes.extra.demo {
         let added = demo::add(app.repository()).await.map_err(|error| format!("error: --demo: {error}"))?;
         let _ = writeln!(
             text,
@@ -153,6 +215,12 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let plurals: Vec<String> =
         app.repository().current().schema.entities().map(|entity| entity.plural.to_string()).collect();
     let _ = writeln!(text, "\n  The server is listening on {scheme}://{address}");
+    if notes.extra.example.is_some() {
+        let _ = writeln!(
+            text,
+            "  Open the example as two users: {scheme}://{address}/?as=ada and {scheme}://{address}/?as=ben"
+        );
+    }
     let _ = writeln!(text, "  Open {scheme}://{address}/_/ or one of these pages in two windows:");
     for plural in plurals {
         let _ = writeln!(text, "    {scheme}://{address}/_/e/{plural}");

@@ -9,6 +9,7 @@ mod demo;
 mod descriptors;
 pub mod dev;
 pub mod doctor;
+pub mod examples;
 pub mod explain;
 pub mod export;
 mod faults;

@@ -1,14 +1,16 @@
-//! `tidewire new NAME`: a folder to begin with: a schema file, the page of the README, every setting as a comment.
+//! `tidewire new NAME`: a folder to begin with: the schema files and the page of an example or a nearly empty one, and every
+//! setting as a comment.
 //!
 //! Writes only into a folder that is missing or empty, and all of it or nothing.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::USAGE;
-use super::arguments::NewArguments;
+use super::arguments::{NewArguments, Template};
+use super::examples::{Example, ProjectFile, write_new};
 use super::settings;
 use crate::draft::{self, DraftFolder, folder_of, sync_folder};
 use crate::schema::message::quoted;
@@ -24,9 +26,10 @@ enum NotCreated {
 
 /// Exit code 1 when the folder cannot be made, 2 for a name that is none.
 pub fn run(arguments: &NewArguments) -> ExitCode {
-    match make(&arguments.name) {
+    match make(&arguments.name, arguments.template) {
         Ok(()) => {
-            let _ = std::io::stdout().write_all(done(&arguments.name).as_bytes());
+            let text = done(&arguments.name, arguments.template);
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(NotCreated::BadName(message)) => refused(&message, USAGE),
@@ -39,7 +42,7 @@ fn refused(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn make(name: &str) -> Result<(), NotCreated> {
+fn make(name: &str, template: Template) -> Result<(), NotCreated> {
     if !is_name(name) {
         return Err(NotCreated::BadName(format!(
             "{} cannot be the name of a folder here: write letters, digits, `-`, `_` and `.`, a letter or digit first, \
@@ -49,25 +52,43 @@ fn make(name: &str) -> Result<(), NotCreated> {
     }
     let folder = Path::new(name);
     let is_there = require_empty(folder)?;
-    let settings = settings::template();
-    let files = [
-        ("schemas/task.toml", include_str!("template/task.toml")),
-        ("public/index.html", include_str!("template/index.html")),
-        ("public/app.js", include_str!("template/app.js")),
-        (settings::DEFAULT_FILE, &settings),
-        (".gitignore", GITIGNORE),
-    ];
     let failed = |path: &str, error: &io::Error| {
         let advice = "nothing was made; choose another folder to work in, or make room";
         NotCreated::Failed(format!("{name}/{path} cannot be written ({error}): {advice}"))
     };
     let draft = DraftFolder::within(if is_there { folder } else { folder_of(folder) })
         .map_err(|error| failed("", &error))?;
-    for (path, text) in files {
-        write_new(&draft.path().join(path), text).map_err(|error| failed(path, &error))?;
+    for ProjectFile { path, text } in files_of(template) {
+        write_new(&draft.path().join(&path), &text).map_err(|error| failed(&path, &error))?;
     }
     let published = if is_there { move_into(&draft, folder) } else { draft.publish(folder) };
     published.map_err(|error| failed("", &error))
+}
+
+fn files_of(template: Template) -> Vec<ProjectFile> {
+    let mut files = match template.example() {
+        Some(example) => example.files(),
+        None => vec![
+            ProjectFile::new("schemas/note.toml", include_str!("template/note.toml")),
+            ProjectFile::new("public/index.html", include_str!("template/index.html")),
+        ],
+    };
+    files.push(ProjectFile::new(settings::DEFAULT_FILE, settings::template()));
+    files.push(ProjectFile::new(".gitignore", GITIGNORE));
+    files
+}
+
+impl Template {
+    /// The example that it is; `blank` is none.
+    fn example(self) -> Option<Example> {
+        match self {
+            Template::Todo => Some(Example::Todo),
+            Template::Board => Some(Example::Board),
+            Template::Drafts => Some(Example::Drafts),
+            Template::Workspaces => Some(Example::Workspaces),
+            Template::Blank => None,
+        }
+    }
 }
 
 /// Moves everything out of the draft into its parent folder: all of it or nothing.
@@ -113,25 +134,22 @@ fn require_empty(folder: &Path) -> Result<bool, NotCreated> {
     }
 }
 
-fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn done(name: &str) -> String {
+fn done(name: &str, template: Template) -> String {
+    let open = match template {
+        Template::Blank => "open / and /_/e/notes?as=ada",
+        Template::Todo | Template::Board | Template::Drafts | Template::Workspaces => {
+            "open /?as=ada and /?as=ben in two windows"
+        }
+    };
     format!(
         "made {name}/\n\
-         \x20 schemas/task.toml   your data: one file for each entity\n\
+         \x20 schemas/            your data: one file for each entity\n\
          \x20 public/             a page that shows it live, served at /\n\
          \x20 tidewire.toml       every setting, all at their defaults\n\
          \x20 .gitignore          keeps the database out of git\n\n\
          next:\n\
          \x20 cd {name}\n\
          \x20 tidewire check      # finds mistakes in schemas/\n\
-         \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks?as=ada in two windows\n"
+         \x20 tidewire dev        # serves it on http://127.0.0.1:8080; {open}\n"
     )
 }

@@ -1,4 +1,4 @@
-//! `/api/admin/…`: numbers about connections, the connections and sessions themselves, and the way to end one. For the role `admin`.
+//! `/api/admin/…`: numbers about connections, the connections and sessions themselves, the way to end one, and login names. For the role `admin`.
 //!
 //! Knows no rule about sessions: `identity/` and `realtime/roster.rs` do what is asked.
 
@@ -8,11 +8,13 @@ use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::auth::AuthFields;
 use super::identity::Caller;
+use super::json_body::JsonBody;
 use super::problem::{Problem, bad_query};
 use super::state::AppState;
 use crate::auth::Identity;
@@ -31,6 +33,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/admin/connections/{id}", delete(end_connection))
         .route("/api/admin/sessions", get(sessions))
         .route("/api/admin/sessions/{id}", delete(end_session))
+        .route("/api/admin/users/{id}/name", post(rename))
 }
 
 /// Extractor of what only administrators do.
@@ -127,9 +130,12 @@ async fn end_connection(
 }
 
 fn connection_id(text: &str) -> Result<ConnectionId, Problem> {
-    let id = uuid::Uuid::try_parse(text)
-        .map_err(|_| bad_query("`after` must be `next` of the last page".to_owned()))?;
-    Ok(ConnectionId(id))
+    last_id(text).map(ConnectionId)
+}
+
+/// What `after` says.
+fn last_id(text: &str) -> Result<uuid::Uuid, Problem> {
+    uuid::Uuid::try_parse(text).map_err(|_| bad_query("`after` must be `next` of the last page".to_owned()))
 }
 
 /// The sessions of all users, or of one, newest first.
@@ -140,8 +146,10 @@ async fn sessions(
 ) -> Result<Response, Problem> {
     let asked = AdminList::of(query.as_deref())?;
     let mut rows = state.identities.all_sessions(asked.user.as_deref()).await?;
-    if let Some(after) = &asked.after {
-        rows.retain(|row| row.session.id < *after);
+    if let Some(after) = asked.after.as_deref().map(last_id).transpose()? {
+        // As it is written here: the text of an id may come in capitals.
+        let after = after.to_string();
+        rows.retain(|row| row.session.id < after);
     }
     let next = (rows.len() > asked.limit).then(|| rows[asked.limit - 1].session.id.clone());
     rows.truncate(asked.limit);
@@ -173,5 +181,18 @@ async fn end_session(
 ) -> Result<Response, Problem> {
     state.identities.end_any_session(&id).await?;
     tracing::info!(by = admin.user.as_deref(), "an administrator ended a session");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Another login name for any user who has one.
+async fn rename(
+    State(state): State<AppState>,
+    Admin(admin): Admin,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let asked = AuthFields::of(&body, &["name"], &[])?;
+    state.identities.rename_user(&id, asked.text("name")).await?;
+    tracing::info!(user = %shown(&id), by = admin.user.as_deref(), "an administrator gave a user another login name");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/auth/logout", post(log_out))
         .route("/api/auth/refresh", post(refresh))
         .route("/api/auth/password", post(password))
+        .route("/api/auth/name", post(name))
         .route("/api/auth/reset", post(reset))
         .route("/api/auth/ticket", post(ticket))
         .route("/api/auth/me", get(me))
@@ -163,6 +164,19 @@ async fn password(
     answer(&state, &client, &granted, StatusCode::OK, own.presented.by_cookie() || asked.wants_cookie()).await
 }
 
+/// Another login name for the caller.
+async fn name(
+    State(state): State<AppState>,
+    client: Client,
+    own: OwnSession,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    own.token()?;
+    let asked = AuthFields::of(&body, &["name", "password"], &[])?;
+    state.identities.rename(&own.session, asked.text("name"), asked.text("password"), client.address).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 /// Asks for a mail with a link. The answer is the same for every name.
 async fn reset(
     State(state): State<AppState>,
@@ -272,13 +286,17 @@ async fn user_json(state: &AppState, user: &str, role: Option<&str>) -> Result<V
 }
 
 /// The members of a body, each a text but `cookie`.
-struct AuthFields<'a> {
+pub(super) struct AuthFields<'a> {
     body: &'a Body,
     cookie: bool,
 }
 
 impl<'a> AuthFields<'a> {
-    fn of(body: &'a Body, required: &[&str], optional: &[&str]) -> Result<AuthFields<'a>, Problem> {
+    pub(super) fn of(
+        body: &'a Body,
+        required: &[&str],
+        optional: &[&str],
+    ) -> Result<AuthFields<'a>, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, code: &'static str, message: String| {
             errors.push(FieldError { field: field.to_owned(), code, message });
@@ -306,7 +324,7 @@ impl<'a> AuthFields<'a> {
         }
     }
 
-    fn text(&self, key: &str) -> &'a str {
+    pub(super) fn text(&self, key: &str) -> &'a str {
         self.body.text(key).unwrap_or_default()
     }
 

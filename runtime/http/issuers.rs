@@ -1,7 +1,7 @@
 //! `/api/auth/issuers…`: which issuers users can log in at, and the two steps of such a login.
 //!
 //! Translates between HTTP and `Identities`; knows nothing of keys. Both steps are addresses that a browser opens, so they answer with
-//! a redirect.
+//! a redirect, or with a page that says what went wrong.
 
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
@@ -45,6 +45,11 @@ async fn begin(
     client: Client,
     parts: Parts,
 ) -> Result<Response, Problem> {
+    let begun = begin_at(&state, &name, &client, &parts).await;
+    begun.map_err(|problem| as_page(problem, &state, &name, &parts))
+}
+
+async fn begin_at(state: &AppState, name: &str, client: &Client, parts: &Parts) -> Result<Response, Problem> {
     state.limits.anonymous_request(client.address)?;
     let params = Params::parse(parts.uri.query())?;
     let back = params.one("return")?.unwrap_or("/").to_owned();
@@ -55,7 +60,7 @@ async fn begin(
     let origin = guard::own_origin(&client.uri, &client.headers, client.is_secure)
         .ok_or_else(|| Problem::new(Code::ForbiddenHost, "the request names no Host: send the header"))?;
     let callback = format!("{origin}/api/auth/issuers/{name}/callback");
-    let begun = state.identities.begin_login(&name, callback, back).await?;
+    let begun = state.identities.begin_login(name, callback, back).await?;
     let cookie = cookie::set_login(&client.uri, &client.headers, begun.browser.text());
     redirect(&begun.address, &[cookie])
 }
@@ -67,6 +72,16 @@ async fn finish(
     client: Client,
     parts: Parts,
 ) -> Result<Response, Problem> {
+    let finished = finish_at(&state, &name, &client, &parts).await;
+    finished.map_err(|problem| as_page(problem, &state, &name, &parts))
+}
+
+async fn finish_at(
+    state: &AppState,
+    name: &str,
+    client: &Client,
+    parts: &Parts,
+) -> Result<Response, Problem> {
     state.limits.anonymous_request(client.address)?;
     let params = Params::parse(parts.uri.query())?;
     if params.has("error") {
@@ -74,7 +89,7 @@ async fn finish(
     }
     let browser = cookie::login(&client.uri, &client.headers).unwrap_or_default();
     let returned = LoginReturn {
-        issuer: &name,
+        issuer: name,
         state: params.one("state")?.unwrap_or_default(),
         code: params.one("code")?.unwrap_or_default(),
         named: params.one("iss")?,
@@ -86,6 +101,18 @@ async fn finish(
     let session = cookie::set(&client.uri, &client.headers, done.granted.token.text(), seconds);
     let used = cookie::set_login(&client.uri, &client.headers, "");
     redirect(&done.back, &[session, used])
+}
+
+/// A browser gets a page, and every other client problem+json.
+fn as_page(problem: Problem, state: &AppState, name: &str, parts: &Parts) -> Problem {
+    let accepted =
+        parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accepted.split(',').any(|media| media.trim().starts_with("text/html")) {
+        return problem;
+    }
+    let known = state.identities.login_offers().into_iter().any(|offer| offer.name == name);
+    let again = known.then(|| format!("/api/auth/issuers/{name}/login?return=/_/"));
+    problem.as_page(again)
 }
 
 fn redirect(address: &str, cookies: &[HeaderValue]) -> Result<Response, Problem> {

@@ -39,6 +39,7 @@ mod projection;
 mod proxies;
 mod query;
 mod records;
+mod refusal_page;
 mod rooms;
 mod schema;
 mod scripts;

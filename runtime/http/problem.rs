@@ -12,6 +12,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::headers::PAGE_POLICY;
+use super::refusal_page::RefusalPage;
 use crate::identity::IdentityError;
 use crate::protocol::{Code, QueryStringError};
 use crate::repository::{FieldError, FilterError, RepositoryError};
@@ -36,6 +38,15 @@ struct Parts {
     wait: Option<u64>,
     /// Whether it depends on the caller alone, and not on what they asked for.
     of_caller: bool,
+    /// Where a browser is shown a page instead of JSON.
+    page: Option<ProblemPage>,
+}
+
+/// A page about a login that did not work.
+#[derive(Debug, Clone)]
+struct ProblemPage {
+    /// The address of the login.
+    again: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +80,7 @@ impl Problem {
             cause: None,
             wait: None,
             of_caller: matches!(code, Code::Unauthenticated | Code::AccountDisabled),
+            page: None,
         }))
     }
 
@@ -89,6 +101,13 @@ impl Problem {
     #[must_use]
     pub(super) fn of_caller(mut self) -> Problem {
         self.0.of_caller = true;
+        self
+    }
+
+    /// The body is a page for a browser in which a login did not work.
+    #[must_use]
+    pub(super) fn as_page(mut self, again: Option<String>) -> Problem {
+        self.0.page = Some(ProblemPage { again });
         self
     }
 
@@ -129,11 +148,18 @@ impl Problem {
 
     /// Replaces the body by the problem's JSON.
     pub(super) fn write(&self, request_id: &str, response: &mut Response) {
-        let json = self.json(Some(request_id));
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        *response.body_mut() = Body::from(json);
+        let Some(page) = &self.0.page else {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            *response.body_mut() = Body::from(self.json(Some(request_id)));
+            return;
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        let (detail, advice, again) = (&*self.0.detail, advice(self.0.code), page.again.as_deref());
+        *response.body_mut() = Body::from(RefusalPage { detail, advice, again, request_id }.html());
     }
 
     /// The problem as JSON, with the id of the request where it is the whole answer to one.
@@ -150,6 +176,22 @@ impl Problem {
             request_id,
         });
         json.unwrap_or_default()
+    }
+}
+
+/// What the user of a login at an issuer can do.
+fn advice(code: Code) -> &'static str {
+    if code == Code::LoginFailed {
+        "Nothing was changed. Try again, and agree when the issuer asks you."
+    } else if code == Code::Unauthenticated {
+        "Begin the login again. It works once, in the browser in which it began, within ten minutes. If it fails again, tell \
+         your administrator."
+    } else if code == Code::AccountDisabled {
+        "Ask your administrator to enable your account."
+    } else if code == Code::NotFound || code == Code::BadQuery || code == Code::ForbiddenHost {
+        "The link that led here is wrong. Begin at the login page of this server."
+    } else {
+        "Wait a minute and try again. If it fails again, tell your administrator."
     }
 }
 

@@ -100,6 +100,13 @@ impl AccessTokens {
         Ok(issued.entry(entry.key.clone()).or_insert_with(|| Arc::new(live)).clone())
     }
 
+    /// Ends one that the vault has no longer.
+    pub(super) fn end(&self, digest: &str) {
+        if let Some(live) = self.issued.lock().remove(digest) {
+            live.end();
+        }
+    }
+
     /// Ends what the vault has no longer.
     pub(super) fn keep(&self, entries: &[VaultEntry]) {
         self.issued.lock().retain(|digest, live| {

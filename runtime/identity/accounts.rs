@@ -57,10 +57,9 @@ impl Identities {
         let account = self.vault.find(VaultKind::Account, &key).await.map_err(of_vault)?;
         let account = account.as_ref().map(Account::of).transpose()?;
         let stored = account.as_ref().and_then(|account| account.password.clone());
-        let fits = self.passwords.fits(password.to_owned(), stored).await?;
+        let spent = [(&*near, OF_ADDRESS), (&*of_name, OF_NAME)];
+        let fits = self.fits(password, stored, &spent).await?;
         let account = account.filter(|_| fits).ok_or(IdentityError::WrongLogin)?;
-        self.throttle.give_back(&near, OF_ADDRESS);
-        self.throttle.give_back(&of_name, OF_NAME);
         self.must_be_open(&account, address).await?;
         self.grant(&account.user, device).await
     }
@@ -137,10 +136,9 @@ impl Identities {
         let of_name = format!("{near} {}", session.user);
         self.try_once(&of_name, OF_NAME)?;
         let account = self.account_of(&session.user).await?.ok_or(IdentityError::NoSession)?;
-        if !self.passwords.fits(old.to_owned(), account.password.clone()).await? {
+        if !self.fits(old, account.password.clone(), &[(&of_name, OF_NAME)]).await? {
             return Err(IdentityError::field("oldPassword", "wrong", "is not your password"));
         }
-        self.throttle.give_back(&of_name, OF_NAME);
         self.must_be_strong("password", new, &account.name)?;
         self.store_password(&account, new, Vec::new(), IdentityError::WrongLogin).await?;
         self.grant(&session.user, device).await
@@ -150,6 +148,21 @@ impl Identities {
     pub async fn account_of(&self, user: &str) -> Result<Option<Account>, IdentityError> {
         let found = self.vault.list(VaultKind::Account, Some(user)).await.map_err(of_vault)?;
         found.first().map(Account::of).transpose()
+    }
+
+    /// Whether the password is the stored one. Only a wrong one costs what was spent for the try: a server that has too much to do
+    /// locks no user out.
+    pub(super) async fn fits(
+        &self,
+        password: &str,
+        stored: Option<String>,
+        spent: &[(&str, Budget)],
+    ) -> Result<bool, IdentityError> {
+        let fits = self.passwords.fits(password.to_owned(), stored).await;
+        if !matches!(fits, Ok(false)) {
+            spent.iter().for_each(|(key, budget)| self.throttle.give_back(key, *budget));
+        }
+        fits
     }
 
     pub(super) fn try_once(&self, key: &str, budget: Budget) -> Result<(), IdentityError> {
@@ -280,9 +293,14 @@ impl Identities {
         };
         let (key, expires) = (token.digest(), self.expiry(now.0, now));
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));
+        let ends = self.known.ends();
         match self.vault.change(vec![edit]).await.map_err(of_vault)? {
             Edited::Done => {
-                Ok(Granted { token, session: self.known.learn(&key, user, stored, expires).session })
+                let known = match self.known.learn(ends, &key, user, stored, expires) {
+                    Some(known) => known,
+                    None => self.read_session(&key).await?,
+                };
+                Ok(Granted { token, session: known.session.clone() })
             }
             Edited::Refused { .. } => Err(IdentityError::Failed("a token came twice".to_owned())),
         }

@@ -40,6 +40,8 @@ pub enum IdentityError {
     UnknownIssuer,
     #[error("the keys of the issuer of this token cannot be read now: try again in a moment")]
     KeysUnavailable,
+    #[error("there is no user of this id who has a login name here")]
+    UnknownUser,
     #[error("this session is not yours, or has ended")]
     UnknownSession,
     #[error("the server has no administrator yet: open the link that it printed when it started")]
@@ -65,9 +67,10 @@ impl IdentityError {
             | IdentityError::BadName(_)
             | IdentityError::NoSession
             | IdentityError::NoToken => Code::Unauthenticated,
-            IdentityError::UnknownSession | IdentityError::UnknownIssuer | IdentityError::NoMail => {
-                Code::NotFound
-            }
+            IdentityError::UnknownSession
+            | IdentityError::UnknownUser
+            | IdentityError::UnknownIssuer
+            | IdentityError::NoMail => Code::NotFound,
             IdentityError::SetupRequired => Code::SetupRequired,
             IdentityError::Overloaded | IdentityError::KeysUnavailable => Code::Overloaded,
             IdentityError::Repository(error) => error.code(),
@@ -92,6 +95,7 @@ impl IdentityError {
             | IdentityError::UnknownIssuer
             | IdentityError::KeysUnavailable
             | IdentityError::UnknownSession
+            | IdentityError::UnknownUser
             | IdentityError::SetupRequired
             | IdentityError::Overloaded
             | IdentityError::Failed(_) => Vec::new(),
@@ -117,6 +121,7 @@ impl IdentityError {
             | IdentityError::UnknownIssuer
             | IdentityError::KeysUnavailable
             | IdentityError::UnknownSession
+            | IdentityError::UnknownUser
             | IdentityError::SetupRequired
             | IdentityError::Overloaded => None,
         }

@@ -1,6 +1,6 @@
 //! `Identities`: who a request or a connection is, by what it brought along.
 //!
-//! A token is looked up in memory, then in the vault; whether its user still has an account, the records say each time.
+//! A token is looked up in memory, then in the vault; whether its user still has an account, the records say.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -163,11 +163,8 @@ impl Identities {
         address: IpAddr,
     ) -> Result<Admitted, IdentityError> {
         let admitted = self.identify(brought, address).await?;
-        match admitted.own_session() {
-            Some(session) => self.require_account(session).await?,
-            None => {
-                self.repository.ensure_reader(&admitted.identity).await.map_err(IdentityError::Repository)?
-            }
+        if !self.has_record(&admitted).await? {
+            self.repository.ensure_reader(&admitted.identity).await.map_err(IdentityError::Repository)?;
         }
         Ok(admitted)
     }
@@ -185,20 +182,32 @@ impl Identities {
 
     /// Looks whether a caller who was admitted may write now.
     pub async fn require_writer(&self, admitted: &Admitted) -> Result<(), IdentityError> {
-        match admitted.own_session() {
-            Some(session) => self.require_account(session).await,
-            None => self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository),
+        match self.has_record(admitted).await? {
+            true => Ok(()),
+            false => self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository),
         }
     }
 
-    /// A user whose record was deleted has no account any more: the id is not given again (SEMANTICS Y1).
-    async fn require_account(&self, session: &LiveSession) -> Result<(), IdentityError> {
-        let found = self.repository.has_account(&session.user).await.map_err(IdentityError::Repository)?;
-        if !found {
+    /// Whether the caller came with a token of a user who has a `User` record. Fails for one who is disabled, and for a login here
+    /// whose record was deleted: that id is not given again (SEMANTICS Y1). The record is read again only after it may have
+    /// changed.
+    async fn has_record(&self, admitted: &Admitted) -> Result<bool, IdentityError> {
+        let Some(session) = admitted.session.as_ref().filter(|session| !session.user.is_empty()) else {
+            return Ok(false);
+        };
+        let stamp = self.repository.person_stamp(&session.user);
+        if session.was_vouched(stamp) {
+            return Ok(true);
+        }
+        if self.repository.has_account(&session.user).await.map_err(IdentityError::Repository)? {
+            session.vouch(stamp);
+            return Ok(true);
+        }
+        if session.kind == LoginKind::Session {
             self.known.end(&session.id);
             return Err(IdentityError::BadToken("the account of this token was deleted"));
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn session_of(&self, token: &str) -> Result<Arc<LiveSession>, IdentityError> {
@@ -241,8 +250,18 @@ impl Identities {
         if known.is_some() || !issued {
             return Ok(known);
         }
-        let entry = self.vault.find(VaultKind::Token, digest).await.map_err(of_vault)?;
-        entry.as_ref().map(|entry| self.access.learn(entry)).transpose()
+        loop {
+            let before = self.known.ends();
+            let Some(entry) = self.vault.find(VaultKind::Token, digest).await.map_err(of_vault)? else {
+                self.access.end(digest);
+                return Ok(None);
+            };
+            let learned = self.access.learn(&entry)?;
+            // Otherwise the vault changed meanwhile, and the comparison that followed may have come before the token was known.
+            if self.known.ends() == before {
+                return Ok(Some(learned));
+            }
+        }
     }
 
     /// A token of any kind but a session's, which may have ended since it was judged.
@@ -277,17 +296,25 @@ impl Identities {
             return Err(IdentityError::BadToken("the session has ended: log in again"));
         }
         if self.is_due(&known, now) {
-            return Ok(self.slide(digest, known, now).await?.session);
+            return Ok(self.slide(digest, &known, now).await?.session.clone());
         }
-        Ok(known.session)
+        Ok(known.session.clone())
     }
 
-    async fn read_session(&self, digest: &str) -> Result<KnownToken, IdentityError> {
-        let entry = self.vault.find(VaultKind::Session, digest).await.map_err(of_vault)?;
-        let entry = entry.ok_or(IdentityError::BadToken("the token is unknown, or its session has ended"))?;
-        let expires = entry.expires.unwrap_or(Timestamp(0));
-        let user = entry.owner.clone().unwrap_or_default();
-        Ok(self.known.learn(digest, &user, StoredSession::of(&entry)?, expires))
+    pub(super) async fn read_session(&self, digest: &str) -> Result<Arc<KnownToken>, IdentityError> {
+        loop {
+            let ends = self.known.ends();
+            let entry = self.vault.find(VaultKind::Session, digest).await.map_err(of_vault)?;
+            let entry =
+                entry.ok_or(IdentityError::BadToken("the token is unknown, or its session has ended"))?;
+            let expires = entry.expires.unwrap_or(Timestamp(0));
+            let user = entry.owner.clone().unwrap_or_default();
+            let learned = self.known.learn(ends, digest, &user, StoredSession::of(&entry)?, expires);
+            // Otherwise some session ended meanwhile, perhaps this one.
+            if let Some(known) = learned {
+                return Ok(known);
+            }
+        }
     }
 
     /// The use of a session is written down now and then, not at each request.
@@ -300,16 +327,23 @@ impl Identities {
     async fn slide(
         &self,
         digest: &str,
-        known: KnownToken,
+        known: &Arc<KnownToken>,
         now: Timestamp,
-    ) -> Result<KnownToken, IdentityError> {
+    ) -> Result<Arc<KnownToken>, IdentityError> {
         let expires = self.expiry(known.stored.created, now);
         let seen = StoredSession { seen: now.0, ..known.stored.clone() };
         let user = known.session.user.clone();
         let was = known.stored.entry(digest, &user, known.expires).body;
         let edit = VaultEdit::Replace { was, entry: seen.entry(digest, &user, expires) };
+        let ends = self.known.ends();
         match self.vault.change(vec![edit]).await {
-            Ok(Edited::Done) => Ok(self.known.learn(digest, &user, seen, expires)),
+            Ok(Edited::Done) => match self.known.learn(ends, digest, &user, seen, expires) {
+                Some(known) => Ok(known),
+                None => {
+                    self.known.forget(digest);
+                    self.read_session(digest).await
+                }
+            },
             // Another process changed it, or ended it.
             Ok(Edited::Refused { .. }) => {
                 self.known.forget(digest);
@@ -318,7 +352,7 @@ impl Identities {
             // A disk that is full must not keep people from reading.
             Err(error) => {
                 tracing::debug!(%error, "the use of a session could not be stored");
-                Ok(known)
+                Ok(known.clone())
             }
         }
     }

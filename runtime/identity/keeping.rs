@@ -64,6 +64,7 @@ impl Identities {
 
     /// Ends what another process has removed.
     async fn compare_sessions(&self) -> Result<(), IdentityError> {
+        self.known.doubt_reads();
         for token in self.known.all() {
             let found = self.vault.find(VaultKind::Session, &token.digest).await.map_err(of_vault)?;
             let same = match &found {

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -44,7 +45,12 @@ pub struct LiveSession {
     pub kind: LoginKind,
     said: Said,
     standing: watch::Sender<LoginState>,
+    /// The stamp of the user's record at which it was last read and let the user in.
+    vouched: AtomicU64,
 }
+
+/// No stamp: stamps are even.
+const NEVER: u64 = u64::MAX;
 
 /// What a token says of its user.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,7 +70,8 @@ impl LiveSession {
         expires: Option<Timestamp>,
     ) -> LiveSession {
         let standing = watch::Sender::new(LoginState { expires, ended: false });
-        LiveSession { id: id.to_owned(), user: user.into(), kind, said, standing }
+        let vouched = AtomicU64::new(NEVER);
+        LiveSession { id: id.to_owned(), user: user.into(), kind, said, standing, vouched }
     }
 
     pub(super) fn of_stored(stored: &StoredSession, user: &str, expires: Timestamp) -> LiveSession {
@@ -92,6 +99,16 @@ impl LiveSession {
                 Identity { role: Some(GUEST_ROLE.into()), bearer: Bearer::Guest(guest), ..nobody }
             }
         }
+    }
+
+    /// Whether the record of the user said at this stamp that they may come in. Nothing is known without a stamp.
+    pub(super) fn was_vouched(&self, stamp: Option<u64>) -> bool {
+        stamp.is_some_and(|stamp| self.vouched.load(Ordering::Relaxed) == stamp)
+    }
+
+    /// The record says that the user may come in, and it was read after this stamp was asked for.
+    pub(super) fn vouch(&self, stamp: Option<u64>) {
+        self.vouched.store(stamp.unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     pub fn standing(&self) -> LoginState {

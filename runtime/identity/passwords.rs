@@ -86,10 +86,15 @@ impl Passwords {
         if COMMON.contains(&&*folded) {
             return Some("is one of those that are guessed first; choose another".to_owned());
         }
-        if folded == name.to_lowercase() {
+        if self.is_name(password, name) {
             return Some("is the login name; choose another".to_owned());
         }
         None
+    }
+
+    /// Whether a password says what the login name says.
+    pub fn is_name(&self, password: &str, name: &str) -> bool {
+        password.to_lowercase() == name.to_lowercase()
     }
 
     /// As what a password is stored.

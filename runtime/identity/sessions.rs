@@ -108,7 +108,7 @@ impl Identities {
         let was = known.stored.entry(&key, &user, known.expires).body;
         let former = StoredSession { superseded: true, ..known.stored.clone() };
         let last = Timestamp(known.expires.0.min(now.0 + millis(GRACE)));
-        let stored = StoredSession { seen: now.0, superseded: false, ..known.stored };
+        let stored = StoredSession { seen: now.0, superseded: false, ..known.stored.clone() };
         let (secret, expires) =
             (Secret::new(SecretKind::Session, &self.env), self.expiry(stored.created, now));
         let next = secret.digest();
@@ -116,6 +116,7 @@ impl Identities {
             VaultEdit::Replace { was, entry: former.entry(&key, &user, last) },
             VaultEdit::Insert(stored.entry(&next, &user, expires)),
         ];
+        let ends = self.known.ends();
         match self.vault.change(edits).await.map_err(of_vault)? {
             Edited::Done => {}
             Edited::Refused { .. } => {
@@ -123,8 +124,14 @@ impl Identities {
                 return Err(IdentityError::BadToken("the session changed meanwhile: try again"));
             }
         }
-        self.known.learn(&key, &user, former, last);
-        Ok(Granted { token: secret, session: self.known.learn(&next, &user, stored, expires).session })
+        if self.known.learn(ends, &key, &user, former, last).is_none() {
+            self.known.forget(&key);
+        }
+        let known = match self.known.learn(ends, &next, &user, stored, expires) {
+            Some(known) => known,
+            None => self.read_session(&next).await?,
+        };
+        Ok(Granted { token: secret, session: known.session.clone() })
     }
 
     /// What a browser puts into the address of a socket, instead of this token.

@@ -16,6 +16,7 @@ use super::limits::PresenceLimits;
 use super::output::PresenceChange;
 use super::seen::{PresenceCounts, SeenUser};
 use super::watcher::Watcher;
+use crate::auth::GUEST_PREFIX;
 use crate::store::Change;
 
 /// See the module's text.
@@ -80,7 +81,7 @@ impl PresencePlace {
         key: AttendeeKey,
         mut entry: PresenceEntry,
     ) -> Entered {
-        let name = name.unwrap_or_else(|| user.clone());
+        let name = name.unwrap_or_else(|| shown_name(user));
         let present = self
             .users
             .entry(user.clone())
@@ -212,3 +213,13 @@ impl PresentUser {
         }
     }
 }
+
+/// What others see of a user without a name: of a guest the end of the id, which tells guests of one page apart.
+fn shown_name(user: &Arc<str>) -> Arc<str> {
+    let Some(id) = user.strip_prefix(GUEST_PREFIX) else { return user.clone() };
+    let end = id.char_indices().nth_back(GUEST_LETTERS - 1).map_or(id, |(at, _)| &id[at..]);
+    format!("Guest {}", end.to_uppercase()).into()
+}
+
+/// Letters of a guest's id that are shown.
+const GUEST_LETTERS: usize = 4;

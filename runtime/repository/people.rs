@@ -36,7 +36,8 @@ pub struct PersonRecord {
 
 impl Repository {
     /// Commits the caller's `User` record when there is none (SEMANTICS R11), and refuses one that is disabled. It looks every
-    /// time rather than remember: one short read, and a user who was deleted comes back with the next request.
+    /// time: one short read, and a user who was deleted comes back with the next request. Callers with a token ask less often, by
+    /// `person_stamp`.
     pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
         match self.unrecorded(caller).await? {
             Some(id) => self.create_user(caller, id).await,
@@ -71,6 +72,11 @@ impl Repository {
             Some(true) => Err(RepositoryError::AccountDisabled(user.to_owned())),
             Some(false) | None => Ok(true),
         }
+    }
+
+    /// As long as it stays the same, what `has_account` answered after it was asked is still true.
+    pub fn person_stamp(&self, user: &str) -> Option<u64> {
+        self.store.person_stamp(user)
     }
 
     /// The `User` record of this id.

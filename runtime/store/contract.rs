@@ -90,6 +90,12 @@ pub trait Store: Send + Sync + 'static {
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> ReadFuture<'_, At<()>>;
 
+    /// A number for what the `User` record of a person says. While it stays the same, a read that began after it was asked is
+    /// still true. `None`: not known now, or this backend does not keep count.
+    fn person_stamp(&self, _person: &str) -> Option<u64> {
+        None
+    }
+
     /// Fails once damage is known. Then writes are refused, and reads continue as long as they find none.
     fn sound(&self) -> Result<(), StoreError> {
         Ok(())

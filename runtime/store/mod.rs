@@ -23,6 +23,7 @@ pub mod migration;
 mod opening;
 mod operation;
 mod past_rows;
+mod person_stamps;
 pub mod principal;
 mod query;
 pub mod reading;

@@ -62,8 +62,17 @@ function showAccount() {
     await auth.changePassword(old, password);
     say(find('#done'), 'The password is set, and all other sessions ended.');
     await showSessions(sessions);
-  }), sessions);
+  }), sessions, nameForm());
   showSessions(sessions).catch((error) => say(find('#problem'), words(error)));
+}
+
+/** The login name is no field of the record: what others see of the user stays. */
+function nameForm() {
+  const form = userForm('Set the login name', [{ ...NAME, label: 'New login name' }, PASSWORD], async ({ name, password }) => {
+    await auth.rename(name, password);
+    say(find('#done'), `From now on you log in as ${name}.`);
+  });
+  return element('section', {}, element('h2', {}, 'Your login name'), form);
 }
 
 /** @param {string} link */

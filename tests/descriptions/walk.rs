@@ -46,6 +46,7 @@ fn template(address: &str) -> String {
         ["", "api", _, "count" | "query"] => path.to_owned(),
         ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
+        ["", "api", "admin", "users", _, "name"] => "/api/admin/users/{id}/name".to_owned(),
         ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
@@ -213,6 +214,10 @@ async fn users(walk: &mut Walk) {
     let third = token(walk).await;
     let third = [("authorization", &*third)];
     let wrong = json!({"oldPassword": "x", "password": "another horse"});
+    let (renamed, wrongly) = (json!({"name": "Ada", "password": "correct horse"}), json!({"name": "eve"}));
+    walk.step_with("POST /api/auth/name", wrongly, &third, (422, "VALIDATION_FAILED")).await;
+    walk.step_with("POST /api/auth/name", renamed.clone(), &third, (204, "")).await;
+    walk.step("POST /api/auth/name", renamed, (401, "UNAUTHENTICATED")).await;
     walk.step_with("POST /api/auth/password", wrong, &third, (422, "VALIDATION_FAILED")).await;
     let right = json!({"oldPassword": "correct horse", "password": "another horse"});
     walk.step_with("POST /api/auth/password", right, &third, (200, "")).await;
@@ -220,7 +225,14 @@ async fn users(walk: &mut Walk) {
 
 async fn administration(walk: &mut Walk, app: &TestApp) {
     let login = json!({"name": "ada", "password": "another horse"});
-    walk.step("POST /api/auth/login", login, (200, "")).await;
+    let login_of = walk.step("POST /api/auth/login", login, (200, "")).await;
+    let user = login_of.json["user"]["id"].as_str().unwrap().to_owned();
+    let rename = format!("POST /api/admin/users/{user}/name");
+    walk.step(&rename, json!({"name": "ada"}), (403, "FORBIDDEN")).await;
+    walk.step(&format!("{rename}?as=ops:admin"), json!({"name": ""}), (422, "VALIDATION_FAILED")).await;
+    walk.step(&format!("{rename}?as=ops:admin"), json!({"name": "ada"}), (204, "")).await;
+    walk.step("POST /api/admin/users/none/name?as=ops:admin", json!({"name": "x"}), (404, "NOT_FOUND")).await;
+    walk.step("GET /api/admin/sessions?after=x&as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
     let _socket = Socket::open(app.address).await;
     walk.step("GET /api/admin/presence", Value::Null, (403, "FORBIDDEN")).await;
     walk.step("GET /api/admin/presence?as=ops:admin", Value::Null, (200, "")).await;

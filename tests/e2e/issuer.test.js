@@ -97,3 +97,20 @@ test('a user logs in at the issuer, comes back to their page, works and logs out
     assert.ok(asked.every((url) => !url.includes('token')), 'no token in an address');
   });
 });
+
+test('a login that the issuer refuses is explained on a page, from which the user tries again', async () => {
+  await inContext(chrome(), async (context) => {
+    const page = await context.newPage();
+    const complaints = [];
+    page.on('console', (message) => message.text().includes('Content Security Policy') && complaints.push(message.text()));
+    const answer = await page.goto(`${server().address}/api/auth/issuers/acme/callback?error=access_denied`);
+    assert.equal(answer.status(), 401);
+    await page.getByRole('heading', { name: 'The login did not work' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'refused the login' }).waitFor();
+    await page.screenshot({ path: join(SCREENSHOTS, 'login-issuer-failed.png') });
+    await page.getByRole('link', { name: 'Try again' }).click();
+    await at(page, '/_/');
+    await page.getByText('You are Cleo').waitFor();
+    assert.deepEqual(complaints, [], 'the page keeps its own content policy');
+  });
+});

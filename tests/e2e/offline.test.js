@@ -17,7 +17,7 @@ import { RealtimeClient } from '/static/realtime.js';
 
 const user = new URLSearchParams(location.search).get('as') ?? '';
 const api = new Api('/api', { as: user || null });
-const rt = new RealtimeClient('/ws' + location.search);
+const rt = new RealtimeClient('/ws' + location.search, { maxReconnectAttempts: Number(location.hash.slice(1) || 10) });
 const queue = new OfflineQueue({ user });
 const db = new OptimisticManager(api, rt, { queue });
 const cache = new RowCache({ user });
@@ -171,4 +171,19 @@ test('a hidden tab goes on while its connection lives, and asks whether the serv
     return [whileHidden, ...sent];
   });
   assert.deepEqual(sent, [0, 'ping']);
+});
+
+test('where sockets are blocked a page lives on a stream, and a change goes over it', async () => {
+  const page = await context.newPage();
+  await page.routeWebSocket(/\/ws/, (socket) => socket.close({ code: 1006 }));
+  await page.goto(`${server.address}/board.html?as=ada#1`);
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent === 'connected' && window.rt.detail.value.transport === 'sse', null, { timeout: 60_000 });
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await page.evaluate(() => window.db.create('Task', { title: 'over a stream' }).then(() => {}));
+  assert.deepEqual(await titles(), ['over a stream']);
+  await server.post('tasks', { title: 'of another' }, 'ben');
+  await shows(page, 'over a stream', 'of another');
+  assert.ok(asked.some((path) => /^\/api\/realtime\/session\/.*\/mutate$/.test(path)), asked.join());
+  assert.ok(!asked.includes('/api/batch') && !asked.includes('/api/changes'), asked.join());
 });

@@ -37,10 +37,10 @@ test('the app of the README shows what is to do, and every change at once', asyn
 });
 
 test('the page that `tidewire new` writes shows the tasks, and a new one at once', async (t) => {
-  const template = (name) => readFileSync(new URL(`../../runtime/cli/template/${name}`, import.meta.url), 'utf8');
-  const server = new Tidewire({ 'task.toml': template('task.toml') });
+  const template = (name) => readFileSync(new URL(`../../examples/todo/${name}`, import.meta.url), 'utf8');
+  const server = new Tidewire({ 'task.toml': template('schemas/task.toml') });
   t.after(() => server.remove());
-  for (const name of ['index.html', 'app.js']) server.publish(name, template(name));
+  for (const name of ['index.html', 'app.js']) server.publish(name, template(`public/${name}`));
   await server.start();
   await server.post('tasks', { title: 'There before' }, 'ada');
   const chrome = await browser();
@@ -53,8 +53,8 @@ test('the page that `tidewire new` writes shows the tasks, and a new one at once
   await server.request('DELETE', `tasks/${id}`, undefined, 'ada');
   await page.getByRole('listitem').filter({ hasText: 'Added later' }).waitFor({ state: 'detached' });
 
-  await page.getByRole('link', { name: 'Add one as ada' }).click();
-  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
+  await page.getByRole('link', { name: 'as ada' }).click();
+  await page.getByRole('textbox', { name: 'What to do' }).waitFor();
   assert.equal(new URL(page.url()).searchParams.get('as'), 'ada');
   noComplaints(page);
 });

@@ -94,6 +94,25 @@ test('a session in a cookie is a login of all tabs, renewed and ended without a 
   assert.equal(asked.at(-1)[3], 'omit');
 });
 
+test('a session that was logged out is not adopted from an answer that was under way', async () => {
+  let answer = [204];
+  const { tab, stored } = world({ logout: () => answer, refresh: [200, { expiresAt: '2027-01-01T00:00:00.000Z', user: granted().user }] });
+  const me = { user: granted().user, expiresAt: '2026-12-12T00:00:00.000Z', session: 's1' };
+  const [one, other] = [tab(), tab()];
+  one.adopt(me);
+  await one.token({ refresh: true });
+  await one.logout();
+  other.adopt(me);
+  assert.equal(other.user.value, null, 'the server said so before the logout');
+  assert.equal(stored.get('tidewire:login'), undefined);
+  other.adopt({ ...me, session: 's2' });
+  assert.equal(other.user.value.id, 'u1', 'another login is one');
+  answer = [503, { code: 'OVERLOADED' }];
+  await other.logout();
+  one.adopt({ ...me, session: 's2' });
+  assert.equal(one.user.value?.id, 'u1', 'a session that the server did not end goes on');
+});
+
 test('a logout during a refresh stays', async () => {
   const { tab, stored } = world({ login: [200, granted('t1')], logout: [204], refresh: [200, granted('t2')] });
   const auth = tab();

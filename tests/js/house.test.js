@@ -9,7 +9,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
-import { DENIED, LATER, LIFTED_BY_RIGHTS, mayRetry, onClose } from '../../static/codes.js';
+import { DENIED, onClose } from '../../static/codes.js';
+import { LATER, LIFTED_BY_RIGHTS, mayRetry } from '../../static/later.js';
 
 const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
@@ -17,7 +18,7 @@ const files = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'ut
 const modules = files.filter((name) => /^static\/[^/]+\.js$/.test(name));
 
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
-const CORE = ['realtime.js', 'channels.js', 'optimistic.js', 'api.js'];
+const CORE = ['realtime.js', 'channels.js', 'optimistic.js'];
 
 /** What a bundler makes of these modules, gzipped: what a page begins with, and all of it. */
 function bundled(names) {
@@ -48,9 +49,10 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14, 16],
-    [CORE, 18.25, 23],
-    [[...CORE, 'queue.js'], 20, 24.5],
+    [['realtime.js', 'channels.js'], 14.5, 20],
+    // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
+    [CORE, 17.5, 26],
+    [[...CORE, 'queue.js'], 19, 28],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

@@ -60,7 +60,7 @@ function clients(as) {
   const hasty = { ...env, WebSocket: blocked, setTimeout: (call, ms) => setTimeout(call, Math.min(ms, 20)) };
   return Object.entries({ socket: env, polling: hasty }).map(([way, env]) => {
     const api = new Api('/api', { env, as });
-    const rt = new RealtimeClient(as ? `/ws?as=${encodeURIComponent(as)}` : '/ws', { env }).connect();
+    const rt = new RealtimeClient(as ? `/ws?as=${encodeURIComponent(as)}` : '/ws', { env, transports: ['ws', 'poll'] }).connect();
     return { way, api, rt, channels: new ChannelSubscriber(rt, { api, env }) };
   });
 }

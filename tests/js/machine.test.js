@@ -17,7 +17,7 @@ const EVENTS = [
   { type: 'reached' },
   { type: 'asked', ms: 5000 },
 ];
-const options = { reconnectInterval: 1000, maxReconnectInterval: 30_000, maxReconnectAttempts: 10 };
+const options = { reconnectInterval: 1000, maxReconnectInterval: 30_000, maxReconnectAttempts: 10, transports: ['ws', 'poll'] };
 const context = { now: 0, random: () => 0.5, renews: true, options };
 const walk = (events, from = IDLE, given = {}) => events.reduce((state, event) => next(state, typeof event === 'string' ? { type: event } : event, { ...context, ...given }).state, from);
 const lost = (code = 1006) => ({ type: 'lost', code });
@@ -116,4 +116,26 @@ test('a refused token is renewed once; the renewed one, or one that nobody renew
   assert.equal(walk(['retry', lost(4401)], first).name, 'stopped');
   assert.equal(walk(['retry', 'greeted', 'trusted'], first).refresh, false);
   assert.equal(walk([lost(4401)], STATES.opening, { renews: false }).name, 'stopped');
+});
+
+test('in the fallback a stream follows each socket that does not get through, and a socket each stream', () => {
+  const given = { options: { ...options, transports: ['ws', 'sse', 'poll'] } };
+  const go = (events, from) => walk(events, from, given);
+  const blocked = go(['connect', ...FLAP, 'retry', ...FLAP, 'retry', ...FLAP]);
+  assert.deepEqual([blocked.name, blocked.way, blocked.wait], ['fallback', 'sse', 750]);
+  // A stream that does not get through either: the next socket takes its time, and the one after that longer.
+  const alone = go(['retry', lost()], blocked);
+  assert.deepEqual([alone.name, alone.way, alone.wait], ['fallback', 'ws', 22_500]);
+  const later = go(['retry', lost(), 'retry', lost()], alone);
+  assert.deepEqual([later.way, later.wait], ['ws', 45_000]);
+  // One that lives and ends gives way to a socket, and comes back when that one fails.
+  const streams = go(['retry', 'greeted', 'trusted'], blocked);
+  assert.deepEqual([streams.name, streams.way], ['live', 'sse']);
+  const ended = go([lost(1012)], streams);
+  assert.deepEqual([ended.name, ended.way, ended.wait], ['fallback', 'ws', 750]);
+  assert.equal(go(['retry', lost()], ended).way, 'sse');
+  // A socket that gets through begins anew.
+  assert.deepEqual(go(['retry', 'greeted', 'trusted'], ended), { ...IDLE, name: 'live' });
+  // The network has changed: a socket at once.
+  assert.deepEqual([go(['wake'], blocked).name, go(['wake'], blocked).way], ['opening', 'ws']);
 });

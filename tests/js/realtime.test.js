@@ -130,7 +130,7 @@ test('attempts are counted until the connection has proved itself, not until it 
 });
 
 test('it never gives up: after the last counted attempt it says offline and goes on at the cap', async () => {
-  const { rt, clock, w } = client({ maxReconnectAttempts: 3 });
+  const { rt, clock, w } = client({ maxReconnectAttempts: 3, transports: ['ws', 'poll'] });
   rt.connect();
   const states = [];
   rt.status.listen((status) => states.push(status));
@@ -566,7 +566,7 @@ test('a refused channel says so; one that may come later is asked for again', as
     w.socket.say({ type: 'error', channel: ask.channel, requestId: ask.requestId, payload });
   refuse(secret, { code: 'UNKNOWN_ENTITY', retry: false });
   refuse(last, { code: 'SUBSCRIPTION_LIMIT' });
-  refuse(busy, { code: 'OVERLOADED', retryAfterMs: 3000 });
+  refuse(busy, { code: 'OVERLOADED', retry: true, retryAfterMs: 3000 });
   assert.deepEqual(states, [
     ['entity:Secret', 'UNKNOWN_ENTITY'],
     ['entity:Secret', 'denied'],

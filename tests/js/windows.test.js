@@ -59,6 +59,10 @@ test('a list without a limit that is opened while a poll reads the first rows ge
   await story(2400, {});
 });
 
+test('a list without a limit that is opened while a poll asks for events gets all rows', async () => {
+  await story(16264, {});
+});
+
 test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {
   const { w, list, say, begin, page } = byHand();
   await begin([row(99), row(98), row(97)]);

@@ -4,10 +4,10 @@
  */
 
 import { verdicts } from '../../static/lane.js';
-import { bridge, reading } from '../../static/parts.js';
+import { api, bridge, reading, stream } from '../../static/parts.js';
 
 // Loading a part takes real time, which is none here.
-await Promise.all([bridge, reading, verdicts].map((load) => load()));
+await Promise.all([api, bridge, reading, stream, verdicts].map((load) => load()));
 
 export class Clock {
   time = 1_700_000_000_000;

@@ -373,7 +373,7 @@ fn name_of(member: &serde_json::Value) -> &str {
 /// `recipes` performs it over sockets and with two passes at once.
 #[tokio::test]
 async fn only_the_holder_of_the_ring_writes_and_passes_it() {
-    let story = Story::of(&["Passing the ring"]).await;
+    let story = Story::of(&["One writer at a time"]).await;
     let id = story.make("ada", "/api/scripts", json!({"title": "A play"})).await;
     let path = format!("/api/scripts/{id}");
     let mut ben = story.live("ben", "entity:Script").await;

@@ -89,7 +89,7 @@ impl Process {
         let log = tempfile::tempfile().unwrap();
         command.arg("--schemas").arg(schemas).arg("--data").arg(data).stderr(log.try_clone().unwrap());
         change(&mut command);
-        Process { _log: Some(LogWatch::of(log)), ..Process::of(&mut command).await }
+        Process { _log: Some(LogWatch::of(log)), ..Process::heard(&mut command).await }
     }
 
     /// Starts it in a folder with so many descriptors, ten of which its parent has left open.
@@ -106,8 +106,22 @@ impl Process {
         Process::of(&mut command).await
     }
 
-    /// Starts a command that serves, and waits for its address.
+    /// Starts a command that serves, and waits for its address. What it logs is searched for secrets when the story ends.
     pub async fn of(command: &mut Command) -> Process {
+        let log = tempfile::tempfile().unwrap();
+        command.stderr(log.try_clone().unwrap());
+        Process { _log: Some(LogWatch::of(log)), ..Process::heard(command).await }
+    }
+
+    /// The same with the log in a file that the story reads, too.
+    pub async fn logged(command: &mut Command, log: &Path) -> Process {
+        command.stderr(std::fs::File::create(log).unwrap());
+        let log = std::fs::File::open(log).unwrap();
+        Process { _log: Some(LogWatch::of(log)), ..Process::heard(command).await }
+    }
+
+    /// The same for a story that takes the log itself.
+    pub async fn heard(command: &mut Command) -> Process {
         let command = command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();

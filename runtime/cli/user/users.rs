@@ -15,6 +15,7 @@ use crate::identity::IdentityError;
 use crate::identity::LoginName;
 use crate::identity::Order;
 use crate::identity::Passwords;
+use crate::identity::{TAKEN, renaming};
 use crate::ids::shown;
 use crate::schema;
 use crate::schema::Color;
@@ -100,21 +101,9 @@ impl Users {
     pub(super) async fn rename(&self, name: &str, login: &str) -> Result<String, Refused> {
         let account = self.account(name).await?;
         let login = login_name(login)?;
-        let renamed =
-            Account { key: login.key().to_owned(), name: login.text().to_owned(), ..account.clone() };
-        // The first edit sees that nothing changed since the account was read.
-        let (was, key) = (account.entry().body, account.key.clone());
-        let edits = match key == renamed.key {
-            true => vec![VaultEdit::Replace { was, entry: renamed.entry() }],
-            false => vec![
-                VaultEdit::Replace { was, entry: account.entry() },
-                VaultEdit::Remove { kind: VaultKind::Account, key },
-                VaultEdit::Insert(renamed.entry()),
-            ],
-        };
-        match self.vault.change(edits).await.map_err(refused)? {
-            Edited::Done => Ok(format!("{} logs in as {} now\n", account.name, renamed.name)),
-            Edited::Refused { edit: 2 } => Err(taken(&login)),
+        match self.vault.change(renaming(&account, &login)).await.map_err(refused)? {
+            Edited::Done => Ok(format!("{} logs in as {} now\n", account.name, login.text())),
+            Edited::Refused { edit: TAKEN } => Err(taken(&login)),
             Edited::Refused { .. } => Err(Refused::failed("the account changed meanwhile: try again")),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::answers::{self, ResponseObject};
 use super::describer::Describer;
-use super::operations::{ANY, CALLED, DescribedRoute, OperationPlan};
+use super::operations::{ANY, ASKED, CALLED, DescribedRoute, OperationPlan};
 use crate::protocol::Code;
 use crate::schema::record_schema::ObjectSchema;
 
@@ -17,6 +17,7 @@ struct AdminRoute {
     parameters: Vec<Json>,
     answer: ResponseObject,
     codes: &'static [Code],
+    body: Option<Json>,
 }
 
 impl Describer<'_> {
@@ -24,6 +25,15 @@ impl Describer<'_> {
         const LISTED: &[Code] = &[Code::Forbidden, Code::StorageError];
         const ENDED: &[Code] =
             &[Code::Forbidden, Code::ForbiddenOrigin, Code::NotFound, Code::StorageError, Code::StorageFull];
+        const RENAMED: &[Code] = &[
+            Code::Forbidden,
+            Code::ForbiddenOrigin,
+            Code::NotFound,
+            Code::NotUnique,
+            Code::ValidationFailed,
+            Code::StorageError,
+            Code::StorageFull,
+        ];
         let one = || json!({"name": "id", "in": "path", "required": true, "description": "Its id.", "schema": {"type": "string"}});
         let listed = || {
             let parameter = |name, about, schema: Json| json!({"name": name, "in": "query", "description": about, "schema": schema});
@@ -43,6 +53,7 @@ impl Describer<'_> {
                 parameters: Vec::new(),
                 answer: answers::ok(self.shared_ref("Stats"), &[]),
                 codes: &[Code::Forbidden],
+                body: None,
             },
             AdminRoute {
                 verb: "get",
@@ -52,6 +63,7 @@ impl Describer<'_> {
                 parameters: listed(),
                 answer: answers::ok(self.shared_ref("Connections"), &[]),
                 codes: LISTED,
+                body: None,
             },
             AdminRoute {
                 verb: "delete",
@@ -61,6 +73,7 @@ impl Describer<'_> {
                 parameters: vec![one()],
                 answer: answers::nothing(),
                 codes: ENDED,
+                body: None,
             },
             AdminRoute {
                 verb: "get",
@@ -70,6 +83,7 @@ impl Describer<'_> {
                 parameters: listed(),
                 answer: answers::ok(self.shared_ref("UserSessions"), &[]),
                 codes: LISTED,
+                body: None,
             },
             AdminRoute {
                 verb: "delete",
@@ -79,19 +93,30 @@ impl Describer<'_> {
                 parameters: vec![one()],
                 answer: answers::nothing(),
                 codes: ENDED,
+                body: None,
+            },
+            AdminRoute {
+                verb: "post",
+                path: "/api/admin/users/{id}/name",
+                id: "renameUser",
+                summary: "Give a user another login name, for the role `admin`.",
+                parameters: vec![one()],
+                answer: answers::nothing(),
+                codes: RENAMED,
+                body: Some(self.json_body(self.shared_ref("NewLoginName"))),
             },
         ];
         let mut described = Vec::new();
-        for AdminRoute { verb, path, id, summary, mut parameters, answer, codes } in routes {
+        for AdminRoute { verb, path, id, summary, mut parameters, answer, codes, body } in routes {
             parameters.extend(self.caller_parameters().to_vec());
             let plan = OperationPlan {
                 id: id.to_owned(),
                 summary: summary.to_owned(),
                 tag: self.shared_name("About"),
                 parameters,
-                body: None,
+                codes: if body.is_some() { &[ANY, CALLED, ASKED, RENAMED] } else { &[ANY, CALLED, codes] },
+                body,
                 answers: vec![answer],
-                codes: &[ANY, CALLED, codes],
             };
             described.push((verb, path.to_owned(), self.plan(plan)));
         }

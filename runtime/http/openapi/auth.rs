@@ -43,6 +43,7 @@ impl Describer<'_> {
             &[ANY, ASKED, KEPT, RECORDED, &[Code::RegistrationClosed, Code::BadLink, Code::NotUnique]];
         let password: &[&[Code]] =
             &[ANY, ASKED, KEPT, RECORDED, &[Code::Unauthenticated, Code::LoginFailed, Code::BadLink]];
+        let renamed: &[&[Code]] = &[ANY, CALLED, ASKED, KEPT, &[Code::NotUnique]];
         let reset: &[&[Code]] = &[ANY, ASKED, KEPT, &[Code::NotFound]];
         let own: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError]];
         let one: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError, Code::NotFound]];
@@ -81,6 +82,16 @@ impl Describer<'_> {
                     granted(StatusCode::OK),
                 ),
                 password,
+            ),
+            (
+                post(
+                    "/api/auth/name",
+                    "setLoginName",
+                    "Log in by another name from now on. The id, the password and the sessions stay.",
+                    body("LoginName"),
+                    none(),
+                ),
+                renamed,
             ),
             (
                 post(
@@ -289,6 +300,13 @@ impl Describer<'_> {
                     .with_optional("link", text("The secret of a link."))
                     .with_optional("cookie", cookie()),
             ),
+            (
+                "LoginName",
+                ObjectSchema::new("Another login name.")
+                    .with("name", text("The new login name."))
+                    .with("password", text("The caller's password.")),
+            ),
+            ("NewLoginName", ObjectSchema::new("Another login name.").with("name", text("The new login name."))),
             ("Reset", ObjectSchema::new("Whose password is lost.").with("name", text("Login name."))),
             ("Asked", ObjectSchema::new("Nothing.")),
             (

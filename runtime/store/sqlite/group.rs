@@ -96,7 +96,10 @@ impl Writer {
         }
         let floor = self.close_books(conn, times.forget, &growth)?;
         self.clock = Some(clock);
-        conn.prepare_cached("COMMIT")?.execute([])?;
+        {
+            let _changing = self.setting.stamps.change(&growth.changes);
+            conn.prepare_cached("COMMIT")?.execute([])?;
+        }
         (self.seq, self.floor) = (growth.seq, floor);
         if !growth.changes.is_empty() {
             done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes: growth.changes });
@@ -238,6 +241,7 @@ mod tests {
     use crate::schema::{Entity, Field, FieldKind, Generation, IdKind, Schema, Value};
     use crate::store::Op;
     use crate::store::migration::Allow;
+    use crate::store::person_stamps::PersonStamps;
     use crate::store::sqlite::damage::Damage;
     use crate::store::sqlite::evolution::{self, Target};
     use crate::store::sqlite::location::DatabaseFile;
@@ -273,6 +277,7 @@ mod tests {
             env,
             lock,
             damage: Damage::default(),
+            stamps: PersonStamps::default(),
         };
         Writer::over(Arc::new(setting), conn, start.head, start.floor)
     }

@@ -72,6 +72,7 @@ use crate::metrics::{Bound, StoreMetrics};
 use crate::rules::{Person, Principal};
 use crate::schema::{EntityName, Schema};
 use crate::store::migration::{Allow, StepKind};
+use crate::store::person_stamps::PersonStamps;
 use crate::store::{
     ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage,
     LiveStore, LogLimit, LogPage, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture,
@@ -88,6 +89,7 @@ pub struct SqliteStore {
     reader: Arc<Reader>,
     metrics: StoreMetrics,
     damage: Damage,
+    stamps: PersonStamps,
     /// Taken by the first `close`, which awaits it outside the lock.
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -134,6 +136,7 @@ impl SqliteStore {
         };
         let shape = Shape::shared(catalog.clone(), start.generation);
         let damage = Damage::counted(metrics.clone());
+        let stamps = PersonStamps::default();
         let setting = Arc::new(WriterSetting {
             file,
             catalog,
@@ -144,13 +147,14 @@ impl SqliteStore {
             env,
             lock,
             damage: damage.clone(),
+            stamps: stamps.clone(),
         });
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
-        let reader = Arc::new(Reader::new(config, shape, start.epoch, start.ended));
+        let reader = Arc::new(Reader::new(config, shape, start.epoch, start.ended, stamps.clone()));
         let committer = Mutex::new(Some(committer));
-        let store = Arc::new(SqliteStore { queue, pool, reader, metrics, damage, committer });
+        let store = Arc::new(SqliteStore { queue, pool, reader, metrics, damage, stamps, committer });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
 
@@ -332,6 +336,10 @@ impl Store for SqliteStore {
 
     fn head(&self) -> ReadFuture<'_, At<()>> {
         self.short(|reader, conn| reader.head(conn)).boxed()
+    }
+
+    fn person_stamp(&self, person: &str) -> Option<u64> {
+        self.stamps.of(person)
     }
 
     fn sound(&self) -> Result<(), StoreError> {

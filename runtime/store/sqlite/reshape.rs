@@ -59,6 +59,7 @@ impl Writer {
         let changed = evolution::change(conn, target, |transaction, generation| {
             // No read begins during the commit: each read sees either shape whole.
             let mut held = setting.shape.write();
+            let _changing = setting.stamps.change_all();
             transaction.commit()?;
             *held = Arc::new(Shape::new(shape, generation));
             Ok(())
@@ -75,6 +76,7 @@ impl Writer {
             env: setting.env.clone(),
             lock: setting.lock.clone(),
             damage: setting.damage.clone(),
+            stamps: setting.stamps.clone(),
         });
         let epoch = setting.epoch.clone();
         batches.extend(changed.marker.map(|marker| CommitBatch { epoch, changes: vec![Arc::new(marker)] }));

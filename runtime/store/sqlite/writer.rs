@@ -18,6 +18,7 @@ use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Seq};
 use crate::schema::Generation;
+use crate::store::person_stamps::PersonStamps;
 use crate::store::unit::found_again;
 use crate::store::{CommitBatch, LogLimit};
 
@@ -34,6 +35,7 @@ pub(super) struct WriterSetting {
     /// Held as long as anything may write, on whatever thread that is.
     pub(super) lock: Arc<DatabaseLock>,
     pub(super) damage: Damage,
+    pub(super) stamps: PersonStamps,
 }
 
 /// The writing connection and the counters that belong to it.
