@@ -8,6 +8,7 @@ mod errors;
 mod gauge_guard;
 mod http;
 mod live;
+mod presence;
 mod process;
 mod register;
 mod store;
@@ -19,6 +20,7 @@ pub use self::errors::{ErrorMetrics, Via};
 pub use self::gauge_guard::GaugeGuard;
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
+pub use self::presence::PresenceMetrics;
 pub use self::process::{LOG_LINES_DROPPED, resident_bytes};
 pub use self::store::{Bound, Commit, StoreMetrics};
 
@@ -35,6 +37,7 @@ pub struct Metrics {
     pub errors: ErrorMetrics,
     pub http: HttpMetrics,
     pub live: LiveMetrics,
+    pub presence: PresenceMetrics,
     pub store: StoreMetrics,
     process: Process,
 }
@@ -47,6 +50,7 @@ impl Metrics {
             errors: ErrorMetrics::new(&mut registry),
             http: HttpMetrics::new(routes, &mut registry),
             live: LiveMetrics::new(&mut registry),
+            presence: PresenceMetrics::new(&mut registry),
             store: StoreMetrics::new(&mut registry),
             process: Process::new(started, &mut registry),
             registry,

@@ -65,7 +65,10 @@ export class PresenceManager {
     document?.addEventListener('visibilitychange', look);
     for (const name of SIGNS) window?.addEventListener(name, signs);
     this.#disposers = [
-      rt.on('frame', (frame) => this.#joined.get(frame.channel)?.take(frame)),
+      rt.on('frame', (frame) => {
+        if (frame.type === 'rights:changed') all((presence) => presence.askAgain());
+        else this.#joined.get(frame.channel)?.take(frame);
+      }),
       rt.on('error', (error) => this.#joined.get(error.channel)?.refuse(error)),
       rt.connected.listen((connected) => all((presence) => (connected ? presence.enter() : presence.wait()))),
       rt.detail.listen(({ userId }) => {
@@ -127,6 +130,8 @@ export class Presence {
   users = signal(/** @type {Person[]} */ ([]));
   /** Everyone but the user of this page. @type {import('./signal.js').Readable<Person[]>} */
   others;
+  /** Who holds the lease of the record: "Ada is editing this". @type {import('./signal.js').Readable<{holder: string} | null>} */
+  lease = signal(/** @type {{holder: string} | null} */ (null));
   /** @type {import('./signal.js').Readable<PresenceState>} */
   state = signal(/** @type {PresenceState} */ ('joining'));
   /** Why it was refused. @type {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} */
@@ -213,6 +218,13 @@ export class Presence {
     if (this.#joins && this.state.peek() === 'live') this.#rt.request('presence:heartbeat', undefined, this.#options.channel).catch(() => {});
   }
 
+  /** Rights of this user changed: what was refused may be open now. */
+  askAgain() {
+    if (this.state.peek() !== 'denied' && !this.#watches) return;
+    this.#watches = false;
+    this.enter();
+  }
+
   wait() {
     // Another connection, and perhaps another user, may be allowed more.
     this.#watches = false;
@@ -221,6 +233,7 @@ export class Presence {
 
   clear() {
     this.users.value = [];
+    this.#holds(null);
     this.wait();
   }
 
@@ -239,6 +252,7 @@ export class Presence {
       this.#rt.request(this.#joins ? 'presence:leave' : 'unsubscribe', undefined, channel).catch(() => {});
     this.state.value = 'left';
     this.users.value = [];
+    this.#holds(null);
     /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
   }
 
@@ -252,6 +266,7 @@ export class Presence {
       return this.enter();
     }
     this.users.value = [];
+    this.#holds(null);
     this.state.value = 'denied';
   }
 
@@ -259,6 +274,7 @@ export class Presence {
   take({ type, payload, more }) {
     /** @type {Person[]} */
     const named = payload?.users ?? [];
+    if (type === 'presence:sync' || type === 'presence:lease') this.#holds(payload?.lease ?? null);
     if (type === 'presence:sync') {
       this.#pages.push(...named);
       if (more) return;
@@ -280,6 +296,11 @@ export class Presence {
     const before = new Map(this.users.peek().map((user) => [user.id, user]));
     const next = users.map((user) => kept(before.get(user.id), user) ?? user);
     if (next.length !== before.size || next.some((user, at) => user !== this.users.peek()[at])) this.users.value = next;
+  }
+
+  /** @param {{holder: string} | null} lease */
+  #holds(lease) {
+    if (lease?.holder !== this.lease.peek()?.holder) this.lease.value = lease;
   }
 
   #tell() {

@@ -39,6 +39,17 @@ async fn acquire(socket: &mut Socket, resource: &str) -> u64 {
     held["payload"]["fence"].as_u64().unwrap()
 }
 
+/// From here on the user of the socket is at the record: a lease may be passed to them.
+async fn be_at(socket: &mut Socket, resource: &str) {
+    socket.send(&wish("presence:join", json!({"resource": resource}))).await;
+    socket.expect("presence:sync").await;
+}
+
+/// Who holds the lease, as presence says next.
+async fn shown(socket: &mut Socket) -> Value {
+    socket.expect("presence:lease").await["payload"]["lease"].clone()
+}
+
 async fn refused(socket: &mut Socket, kind: &str, payload: Value) -> String {
     let error = ask(socket, kind, payload).await;
     assert_eq!(error["type"], "error", "{error}");
@@ -91,14 +102,21 @@ async fn a_lease_is_renewed_passed_and_released() {
 
     let gone = json!({"resource": resource, "fence": first, "to": "zoe"});
     assert_eq!(refused(&mut ada, "lease:pass", gone).await, "NOT_PRESENT");
-    let passed =
-        ask(&mut ada, "lease:pass", json!({"resource": resource, "fence": first, "to": "ben"})).await;
+    let to_ben = json!({"resource": resource, "fence": first, "to": "ben"});
+    assert_eq!(
+        refused(&mut ada, "lease:pass", to_ben.clone()).await,
+        "NOT_PRESENT",
+        "connected, but elsewhere"
+    );
+    be_at(&mut ben, &resource).await;
+    let passed = ask(&mut ada, "lease:pass", to_ben).await;
     let second = passed["payload"]["fence"].as_u64().unwrap();
     assert!(second > first);
     // Ben was refused before, so he hears that it changed hands, and that it is his.
     let changed = ben.expect("lease:changed").await;
     assert_eq!(changed["payload"]["holder"], "ben", "{changed}");
     let told = ben.expect("lease:held").await;
+    assert_eq!(shown(&mut ben).await, json!({"holder": "ben"}));
     assert_eq!((&told["payload"]["fence"], &told["payload"]["resource"]), (&json!(second), &json!(resource)));
     assert_eq!(
         refused(&mut ada, "lease:renew", json!({"resource": resource, "fence": first})).await,
@@ -111,7 +129,9 @@ async fn a_lease_is_renewed_passed_and_released() {
 
     let released = ask(&mut ben, "lease:release", json!({"resource": resource, "fence": second})).await;
     assert_eq!(released["type"], "lease:released");
+    assert_eq!(shown(&mut ben).await, Value::Null);
     assert!(acquire(&mut eve, &resource).await > second);
+    assert_eq!(shown(&mut ben).await, json!({"holder": "eve"}));
     ben.nothing_else().await;
 }
 
@@ -287,4 +307,35 @@ async fn bad_wishes_say_what_is_wrong_and_the_connection_lives() {
     let mut nobody = Socket::open(app.address).await;
     assert_eq!(refused(&mut nobody, "lease:acquire", json!({"resource": resource})).await, "UNAUTHENTICATED");
     ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn all_who_are_at_a_record_see_who_holds_its_lease() {
+    let app = TestApp::with(|config| config.realtime.lease_time = Duration::from_millis(400)).await;
+    let resource = task(&app).await;
+    let (mut ada, mut ben) = (socket(&app, "ada").await, socket(&app, "ben").await);
+    be_at(&mut ben, &resource).await;
+    let fence = acquire(&mut ada, &resource).await;
+    assert_eq!(shown(&mut ben).await, json!({"holder": "ada"}));
+    let address = format!("/api/realtime/presence/{resource}");
+    let looked = app.client_as("ben").get(&address).await;
+    assert_eq!(looked["lease"], json!({"holder": "ada"}), "{looked}");
+    assert_eq!(shown(&mut ben).await, Value::Null, "it was not renewed");
+    assert_eq!(ada.expect("lease:lost").await["payload"]["fence"], fence);
+    let looked = app.client_as("ben").get(&address).await;
+    assert_eq!(looked.get("lease"), None, "{looked}");
+}
+
+#[tokio::test]
+async fn a_caller_without_the_lease_does_not_learn_where_a_user_is() {
+    let app = TestApp::start().await;
+    let resource = task(&app).await;
+    let (mut ada, mut ben, mut eve) =
+        (socket(&app, "ada").await, socket(&app, "ben").await, socket(&app, "eve").await);
+    acquire(&mut ada, &resource).await;
+    let pass = json!({"resource": resource, "fence": 77, "to": "ben"});
+    let elsewhere = refused(&mut eve, "lease:pass", pass.clone()).await;
+    be_at(&mut ben, &resource).await;
+    let present = refused(&mut eve, "lease:pass", pass).await;
+    assert_eq!((elsewhere.as_str(), present.as_str()), ("LEASE_LOST", "LEASE_LOST"));
 }

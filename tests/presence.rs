@@ -259,6 +259,7 @@ async fn a_lost_right_removes_the_entry_and_says_so_and_the_others_see_a_leave()
     refused(&mut ada, "FORBIDDEN_CHANNEL").await;
     // One who may read it again may join again.
     member(&root, "ada", "p2").await;
+    ada.expect("rights:changed").await;
     assert_eq!(join(&mut ada, &channel, json!({})).await, ["ada"]);
     root.delete(&format!("/api/tasks/{id}")).await;
     told(&mut ada, "presence:sync", &[]).await;

@@ -121,6 +121,10 @@ fn words(out: &[PresenceOutput]) -> String {
             ids(&change.updated),
             change.left.join("+")
         ),
+        PresenceOutput::Lease { to, holder, .. } => {
+            format!("{}:lease({})", to.len(), holder.as_deref().unwrap_or_default())
+        }
+        PresenceOutput::RightsChanged { .. } => "rights".to_owned(),
         PresenceOutput::Count { counts, .. } => format!("count({})", counts.users),
         PresenceOutput::Silence { .. } => "silence".to_owned(),
         PresenceOutput::Withdrawn { .. } => "withdrawn".to_owned(),
@@ -257,6 +261,7 @@ fn an_answer_that_is_older_than_a_change_of_rights_does_not_count() {
     let second = world.on(PresenceInput::Touched(of_person("ada")));
     assert_eq!(words(&world.on(judged(&first, granted()))), "", "read before the change");
     assert_eq!(words(&world.on(judged(&second, PresenceVerdict::Refused))), "FORBIDDEN_CHANNEL");
+    world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Broken });
     assert!(world.tracker.is_empty(), "nothing is kept of a stranger");
 }
 
@@ -586,6 +591,8 @@ fn deliver(
             | PresenceOutput::Done { .. }
             | PresenceOutput::Refused { .. }
             | PresenceOutput::Count { .. }
+            | PresenceOutput::Lease { .. }
+            | PresenceOutput::RightsChanged { .. }
             | PresenceOutput::Lapsed { .. } => {}
         }
     }
@@ -609,4 +616,38 @@ fn settle(
         let out = world.on(PresenceInput::Judged { attendee, place: place_key, serial, judgement });
         deliver(world, out, views, questions, random);
     }
+}
+
+#[test]
+fn a_refused_connection_is_told_once_when_rights_of_its_user_change() {
+    let mut world = World::new();
+    let asked = world.ask(1, Some("ada"), join());
+    assert_eq!(words(&world.on(judged(&asked, PresenceVerdict::Refused))), "FORBIDDEN_CHANNEL");
+    assert_eq!(words(&world.on(PresenceInput::Touched(of_person("ben")))), "", "another user");
+    assert_eq!(words(&world.on(PresenceInput::Touched(of_person("ada")))), "rights");
+    assert_eq!(words(&world.on(PresenceInput::Touched(of_person("ada")))), "", "once");
+    let asked = world.ask(1, Some("ada"), join());
+    world.on(judged(&asked, PresenceVerdict::Refused));
+    world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Broken });
+    assert!(world.tracker.is_empty(), "a connection that is gone is forgotten");
+}
+
+#[test]
+fn a_lease_is_shown_at_its_record_and_not_below_it() {
+    let mut world = World::new();
+    for (key, resource) in [(1, "Task/7"), (2, "Task/7/comments")] {
+        let watch = PresenceAction::Watch(WatchKind::Users);
+        let asked = world.ask_at(key, Some("ada"), resource, watch, Proof::Pings);
+        world.on(judged(&asked, granted()));
+    }
+    world.pass(Duration::from_secs(1));
+    let leased = |holder: Option<&str>| PresenceInput::Leased {
+        place: place("Task/7"),
+        holder: holder.map(Into::into),
+    };
+    assert_eq!(words(&world.on(leased(Some("ben")))), "1:lease(ben)");
+    assert_eq!(words(&world.on(leased(Some("ben")))), "", "no news");
+    let out = world.on(leased(None));
+    assert_eq!(words(&out), "", "ten times a second at most");
+    assert_eq!(words(&world.pass(Duration::from_secs(1))), "1:lease()");
 }

@@ -70,7 +70,11 @@ async fn present(
     let more = looked.users.len() > limit;
     looked.users.truncate(limit);
     let next = looked.users.last().filter(|_| more).map(|user| user.id.clone());
-    let body = json!({"resource": name.resource(), "users": looked.users, "counts": counts, "next": next});
+    let mut body =
+        json!({"resource": name.resource(), "users": looked.users, "counts": counts, "next": next});
+    if let Some(holder) = looked.lease {
+        body["lease"] = json!({"holder": holder});
+    }
     Ok(axum::Json(body).into_response())
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::output::{PresenceChange, PresenceRefusal};
 use super::seen::{PresenceCounts, SeenUser};
 use crate::ids::Timestamp;
-use crate::protocol::server_frame::{ControlFrame, ErrorPayload};
+use crate::protocol::server_frame::{ControlFrame, ErrorPayload, RightsChangedPayload};
 use crate::protocol::{ResourceName, WireForm};
 
 /// Users in one `presence:sync`; more follow in further ones.
@@ -27,6 +27,24 @@ pub(super) struct FrameForm {
 #[derive(Serialize)]
 struct UsersPayload<'a> {
     users: &'a [SeenUser],
+}
+
+#[derive(Serialize)]
+struct SyncPayload<'a> {
+    users: &'a [SeenUser],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<ShownLease<'a>>,
+}
+
+#[derive(Serialize)]
+struct LeaseNews<'a> {
+    lease: Option<ShownLease<'a>>,
+}
+
+/// Its number is for the holder alone.
+#[derive(Serialize)]
+struct ShownLease<'a> {
+    holder: &'a str,
 }
 
 #[derive(Serialize)]
@@ -53,7 +71,13 @@ impl FrameForm {
     }
 
     /// Everyone who is there. All pages but the last say `more`.
-    pub(super) fn sync(self, channel: &str, request_id: Option<&str>, users: &[SeenUser]) -> Bytes {
+    pub(super) fn sync(
+        self,
+        channel: &str,
+        request_id: Option<&str>,
+        users: &[SeenUser],
+        lease: Option<&str>,
+    ) -> Bytes {
         let pages = users.len().div_ceil(PAGE).max(1);
         let mut out = Vec::new();
         for page in 0..pages {
@@ -64,7 +88,10 @@ impl FrameForm {
                 request_id,
                 seq: None,
                 more: page + 1 < pages,
-                payload: UsersPayload { users: &users[from..to] },
+                payload: SyncPayload {
+                    users: &users[from..to],
+                    lease: lease.map(|holder| ShownLease { holder }),
+                },
                 timestamp: self.at,
             };
             out.extend_from_slice(&frame.to_bytes(self.form));
@@ -84,6 +111,19 @@ impl FrameForm {
             out.extend_from_slice(&self.frame("presence:leave", channel, None, LeftPayload { users }));
         }
         out.into()
+    }
+
+    pub(super) fn lease(self, channel: &str, holder: Option<&str>) -> Bytes {
+        let lease = holder.map(|holder| ShownLease { holder });
+        self.frame("presence:lease", channel, None, LeaseNews { lease })
+    }
+
+    /// It names no resource: it must not say which is open now.
+    pub(super) fn rights_changed(self) -> Bytes {
+        let (channel, request_id, seq) = (None, None, None);
+        let (payload, timestamp) = (RightsChangedPayload {}, self.at);
+        ControlFrame { kind: "rights:changed", channel, request_id, seq, more: false, payload, timestamp }
+            .to_bytes(self.form)
     }
 
     pub(super) fn count(self, channel: &str, counts: PresenceCounts) -> Bytes {

@@ -51,6 +51,11 @@ pub enum PresenceInput {
         attendee: AttendeeKey,
         place: PlaceKey,
     },
+    /// The lease of a record has another holder, or none.
+    Leased {
+        place: PlaceKey,
+        holder: Option<Arc<str>>,
+    },
     /// `next_deadline` has come.
     Tick,
 }

@@ -45,11 +45,19 @@ pub enum PresenceOutput {
         name: ResourceName,
         request_id: Option<String>,
         users: Vec<SeenUser>,
+        /// Who holds the lease of the record.
+        lease: Option<Arc<str>>,
     },
     Changed {
         place: PlaceKey,
         to: Vec<ReceiverName>,
         change: PresenceChange,
+    },
+    /// Who holds the lease of the record now.
+    Lease {
+        place: PlaceKey,
+        to: Vec<ReceiverName>,
+        holder: Option<Arc<str>>,
     },
     Count {
         place: PlaceKey,
@@ -66,6 +74,10 @@ pub enum PresenceOutput {
         attendee: AttendeeKey,
         place: PlaceKey,
         name: ResourceName,
+    },
+    /// Rights of the user changed, and the connection was refused something before: it may ask again.
+    RightsChanged {
+        attendee: AttendeeKey,
     },
     /// A connection without a socket said nothing for too long.
     Lapsed {

@@ -32,6 +32,8 @@ pub(super) struct PresencePlace {
     /// What was told of each user last.
     told_users: HashMap<Arc<str>, SeenUser>,
     pub(super) told: Option<PresenceCounts>,
+    /// The lease of the record has another holder than was told.
+    pub(super) lease_moved: bool,
     pub(super) flush_at: Option<Instant>,
     /// When the next user is idle or away by the time alone.
     pub(super) fade_at: Option<Instant>,
@@ -126,6 +128,11 @@ impl PresencePlace {
 
     pub(super) fn is_held(&self, user: &Arc<str>, key: AttendeeKey) -> bool {
         self.users.get(user).and_then(|present| present.entries.get(&key)).is_some_and(|entry| entry.held)
+    }
+
+    /// Whether the user is here by a connection that is not gone.
+    pub(super) fn has_connected(&self, user: &str) -> bool {
+        self.users.get(user).is_some_and(|present| present.entries.values().any(|entry| !entry.held))
     }
 
     /// The entries without a connection whose person is not known to see the record after the change.

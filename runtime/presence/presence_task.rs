@@ -18,7 +18,7 @@ use super::judge::PresenceJudge;
 use super::limits::PresenceLimits;
 use super::output::{PresenceOutput, ReceiverName};
 use super::seen::{PresenceCounts, SeenUser};
-use super::tracker::{PlaceSize, PresenceTracker};
+use super::tracker::{PlaceSize, PresenceTracker, TrackerSize};
 use crate::env::Env;
 use crate::event_bus::{Announcement, Batches};
 use crate::metrics::{Metrics, Via};
@@ -42,8 +42,20 @@ pub struct PresenceReceiver {
 /// A question that is answered at once. Whether the asker may know is theirs to have judged.
 #[derive(Debug)]
 pub enum Look {
-    Users { parts: PlaceKey, after: Option<String>, limit: usize },
-    Tree { under: PlaceKey, limit: usize },
+    Users {
+        parts: PlaceKey,
+        after: Option<String>,
+        limit: usize,
+    },
+    Tree {
+        under: PlaceKey,
+        limit: usize,
+    },
+    /// Whether a user is at a record, by a connection that is not gone.
+    IsAt {
+        record: PlaceKey,
+        user: Arc<str>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +63,9 @@ pub struct LookedUp {
     pub counts: PresenceCounts,
     pub users: Vec<SeenUser>,
     pub places: Vec<PlaceSize>,
+    /// Who holds the lease of the record.
+    pub lease: Option<Arc<str>>,
+    pub is_at: bool,
 }
 
 /// The queue to the task is full, or the server stops.
@@ -69,6 +84,7 @@ enum PresenceCommand {
     Ask { attendee: AttendeeKey, receiver: PresenceReceiver, visitor: Visitor, ask: Ask },
     Heard(AttendeeKey),
     Ended(AttendeeKey, Departure),
+    Leased(PlaceKey, Option<Arc<str>>),
     Look(Look, oneshot::Sender<LookedUp>),
 }
 
@@ -117,6 +133,11 @@ impl Presence {
     /// A connection that has asked something is gone.
     pub async fn ended(&self, attendee: AttendeeKey, departure: Departure) {
         let _ = self.commands.send(PresenceCommand::Ended(attendee, departure)).await;
+    }
+
+    /// The lease of a record has another holder, or none. Calls for one record must come in their order.
+    pub async fn leased(&self, place: PlaceKey, holder: Option<Arc<str>>) {
+        let _ = self.commands.send(PresenceCommand::Leased(place, holder)).await;
     }
 
     /// Whether the person may see the resource, by the rights of this moment.
@@ -187,6 +208,9 @@ impl PresenceTask {
                 PresenceWake::Due => self.on(PresenceInput::Tick),
             }
             self.judge_next();
+            let TrackerSize { places, attendees } = self.tracker.size();
+            self.metrics.presence.resources.set(gauged(places));
+            self.metrics.presence.connections.set(gauged(attendees));
         }
     }
 
@@ -201,6 +225,7 @@ impl PresenceTask {
                 self.receivers.remove(&attendee);
                 self.on(PresenceInput::Ended { attendee, departure });
             }
+            PresenceCommand::Leased(place, holder) => self.on(PresenceInput::Leased { place, holder }),
             PresenceCommand::Look(look, answer) => {
                 let _ = answer.send(self.look(&look));
             }
@@ -212,8 +237,12 @@ impl PresenceTask {
             Look::Users { parts, after, limit } => LookedUp {
                 counts: self.tracker.counts(parts),
                 users: self.tracker.users(self.clock(), parts, after.as_deref(), *limit),
-                places: Vec::new(),
+                lease: self.tracker.lease(parts),
+                ..LookedUp::default()
             },
+            Look::IsAt { record, user } => {
+                LookedUp { is_at: self.tracker.is_at(record, user), ..LookedUp::default() }
+            }
             Look::Tree { under, limit } => {
                 LookedUp { places: self.tracker.tree(under, *limit), ..LookedUp::default() }
             }
@@ -250,18 +279,24 @@ impl PresenceTask {
                 }
                 self.answer(attendee, |form| form.refusal(&refusal));
             }
-            PresenceOutput::Sync { attendee, place, name, request_id, users } => {
+            PresenceOutput::Sync { attendee, place, name, request_id, users, lease } => {
                 let Some(receiver) = self.receivers.get(&attendee) else { return };
                 let form = self.form(receiver.queue.form());
                 receiver.queue.drop_state(&place);
-                let frames = form.sync(&name.channel, request_id.as_deref(), &users);
+                let frames = form.sync(&name.channel, request_id.as_deref(), &users, lease.as_deref());
+                self.metrics.presence.syncs.inc();
                 if receiver.queue.put_state(&place, frames) == StatePut::NoRoom {
+                    self.metrics.presence.dropped.inc();
                     inputs.push_back(PresenceInput::NoRoom { attendee, place });
                 }
             }
             PresenceOutput::Changed { place, to, change } => {
                 self.send(&place, to, |form, channel| form.change(channel, &change), inputs);
             }
+            PresenceOutput::Lease { place, to, holder } => {
+                self.send(&place, to, |form, channel| form.lease(channel, holder.as_deref()), inputs);
+            }
+            PresenceOutput::RightsChanged { attendee } => self.answer(attendee, FrameForm::rights_changed),
             PresenceOutput::Count { place, to, counts } => {
                 self.send(&place, to, |form, channel| form.count(channel, counts), inputs);
             }
@@ -274,7 +309,7 @@ impl PresenceTask {
                 if let Some(receiver) = self.receivers.get(&attendee) {
                     receiver.queue.drop_state(&place);
                 }
-                self.answer(attendee, |form| form.sync(&name.channel, None, &[]));
+                self.answer(attendee, |form| form.sync(&name.channel, None, &[], None));
             }
             PresenceOutput::Lapsed { attendee } => {
                 tracing::debug!(
@@ -293,6 +328,8 @@ impl PresenceTask {
         frames: impl Fn(FrameForm, &str) -> Bytes,
         inputs: &mut VecDeque<PresenceInput>,
     ) {
+        self.metrics.presence.changes.inc();
+        self.metrics.presence.deliveries.inc_by(to.len() as u64);
         let mut made: HashMap<(WireForm, Arc<str>), Bytes> = HashMap::new();
         for ReceiverName { attendee, channel } in to {
             let Some(receiver) = self.receivers.get(&attendee) else { continue };
@@ -302,6 +339,7 @@ impl PresenceTask {
                 .or_insert_with_key(|(form, channel)| frames(self.form(*form), channel))
                 .clone();
             if receiver.queue.put_state(place, bytes) == StatePut::NoRoom {
+                self.metrics.presence.dropped.inc();
                 inputs.push_back(PresenceInput::NoRoom { attendee, place: place.clone() });
             }
         }
@@ -339,4 +377,8 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+fn gauged(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -24,6 +24,7 @@ use super::input::{Ask, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict,
 use super::limits::PresenceLimits;
 use super::output::{PresenceOutput, PresenceRefusal, ReceiverName};
 use super::place::{Entered, HeldEntry, PresencePlace};
+use super::record_facts::{RecordName, RefusedAttendees, ShownLeases};
 use super::seen::{PresenceCounts, SeenUser};
 use super::watcher::{Watcher, WatcherStanding};
 use crate::protocol::{Code, PresenceAction, PresenceNews};
@@ -48,6 +49,8 @@ pub struct PresenceTracker {
     records: HashMap<RecordName, BTreeSet<PlaceKey>>,
     /// Entries without a connection, by their user.
     held: HashMap<Arc<str>, BTreeMap<(PlaceKey, AttendeeKey), Instant>>,
+    leases: ShownLeases,
+    refused: RefusedAttendees,
     agenda: Agenda,
     serial: u64,
 }
@@ -59,6 +62,13 @@ pub struct PlaceSize {
     pub counts: PresenceCounts,
     /// Connections that get its changes.
     pub watchers: usize,
+}
+
+/// How much the tracker keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackerSize {
+    pub places: usize,
+    pub attendees: usize,
 }
 
 /// A connection that watches or joined something.
@@ -81,6 +91,8 @@ impl PresenceTracker {
             people: HashMap::new(),
             records: HashMap::new(),
             held: HashMap::new(),
+            leases: ShownLeases::default(),
+            refused: RefusedAttendees::default(),
             agenda: Agenda::default(),
             serial: 0,
         }
@@ -105,6 +117,7 @@ impl PresenceTracker {
             PresenceInput::Ended { attendee, departure } => self.on_ended(now, attendee, departure),
             PresenceInput::Touched(touched) => self.on_touched(now, &touched, &mut out),
             PresenceInput::NoRoom { attendee, place } => self.on_no_room(now, attendee, &place),
+            PresenceInput::Leased { place, holder } => self.on_leased(now, &place, holder),
             PresenceInput::Tick => {}
         }
         while let Some(due) = self.agenda.take(now.instant) {
@@ -141,13 +154,31 @@ impl PresenceTracker {
         found.into_iter().take(limit).map(sized).collect()
     }
 
-    /// Whether nothing is kept of anything: for tests, which look for what was forgotten.
+    /// Whether the user is at this record by a connection that is not gone. The id may be written in other ways.
+    pub fn is_at(&self, record: &[String], user: &str) -> bool {
+        let Some(named) = RecordName::of(record) else { return false };
+        let places = self.records.get(&named).into_iter().flatten().filter(|parts| parts.len() == 2);
+        places.filter_map(|parts| self.places.get(parts)).any(|place| place.has_connected(user))
+    }
+
+    /// Who holds the lease of the resource, where that is a record.
+    pub fn lease(&self, parts: &[String]) -> Option<Arc<str>> {
+        self.leases.holder(parts)
+    }
+
+    /// Resources that anything is kept of, and connections that watch or joined one.
+    pub fn size(&self) -> TrackerSize {
+        TrackerSize { places: self.places.len(), attendees: self.attendees.len() }
+    }
+
+    /// Whether nothing is kept of connections: a commit concerns none. Leases have their own life.
     pub fn is_empty(&self) -> bool {
         self.attendees.is_empty()
             && self.places.is_empty()
             && self.people.is_empty()
             && self.records.is_empty()
             && self.held.is_empty()
+            && self.refused.is_empty()
     }
 
     fn on_asked(
@@ -231,7 +262,7 @@ impl PresenceTracker {
         if let Some(attendee) = self.attendees.get_mut(&key) {
             attendee.places.insert(parts.clone());
         }
-        if let Some(named) = record_named(&parts) {
+        if let Some(named) = RecordName::of(&parts) {
             self.records.entry(named).or_default().insert(parts.clone());
         }
         let watcher = Watcher::new(ask.resource.clone(), ask);
@@ -317,6 +348,9 @@ impl PresenceTracker {
         parts: &PlaceKey,
         out: &mut Vec<PresenceOutput>,
     ) {
+        if let Some(user) = self.user_of(key) {
+            self.refused.add(key, user);
+        }
         let Some(watcher) = self.watcher(key, parts) else { return };
         const TEXT: &str = "you may not see who is at this resource, or it does not exist";
         for ask in std::mem::take(&mut watcher.waiting) {
@@ -369,6 +403,11 @@ impl PresenceTracker {
             PresenceAction::Join(news) => match self.join(now, key, &parts, news) {
                 Ok(()) => self.show(now, key, &parts, request_id, out),
                 Err(NotDone { code, message }) => {
+                    if code == Code::ForbiddenChannel
+                        && let Some(user) = self.user_of(key)
+                    {
+                        self.refused.add(key, user);
+                    }
                     out.push(PresenceOutput::Refused {
                         attendee: key,
                         refusal: PresenceRefusal::of(&ask, code, message),
@@ -503,6 +542,7 @@ impl PresenceTracker {
                 name: name.clone(),
                 request_id,
                 users,
+                lease: self.leases.holder(parts),
             });
         }
         if counted {
@@ -536,6 +576,7 @@ impl PresenceTracker {
     }
 
     fn on_ended(&mut self, now: PresenceClock, key: AttendeeKey, departure: Departure) {
+        self.refused.remove(key);
         let Some(attendee) = self.remove_attendee(key) else { return };
         let user = attendee.visitor.person.id.clone();
         for parts in attendee.places {
@@ -557,6 +598,8 @@ impl PresenceTracker {
 
     fn on_touched(&mut self, now: PresenceClock, touched: &TouchedPresence, out: &mut Vec<PresenceOutput>) {
         if touched.everything {
+            let refused = self.refused.take_all().into_iter();
+            out.extend(refused.map(|attendee| PresenceOutput::RightsChanged { attendee }));
             let all: Vec<_> = self.attendees.iter().map(|(key, of)| (*key, of.places.clone())).collect();
             for (key, places) in all {
                 places.iter().for_each(|parts| self.judge(key, parts, out));
@@ -566,6 +609,8 @@ impl PresenceTracker {
             return;
         }
         for user in &touched.people {
+            let refused = self.refused.take(user).into_iter();
+            out.extend(refused.map(|attendee| PresenceOutput::RightsChanged { attendee }));
             let theirs: Vec<AttendeeKey> = self.people.get(user).into_iter().flatten().copied().collect();
             for key in theirs {
                 let places = self.attendees.get(&key).map(|of| of.places.clone()).unwrap_or_default();
@@ -574,7 +619,7 @@ impl PresenceTracker {
             self.drop_held(now, user);
         }
         for change in &touched.records {
-            let named = RecordName { entity: change.entity.to_string(), id: change.id.as_str().to_owned() };
+            let named = RecordName::new(&change.entity.to_string(), change.id.as_str());
             for parts in self.records.get(&named).cloned().unwrap_or_default() {
                 self.on_record(now, &parts, change, out);
             }
@@ -609,6 +654,22 @@ impl PresenceTracker {
         lost.into_iter().for_each(|key| self.refuse(now, key, parts, out));
         for HeldEntry { user, key } in unheld {
             self.drop_one_held(now, &user, parts, key);
+        }
+    }
+
+    /// It is said of the record itself, not of what lies below it.
+    fn on_leased(&mut self, now: PresenceClock, record: &PlaceKey, holder: Option<Arc<str>>) {
+        let Some(named) = RecordName::of(record) else { return };
+        let at = self.records.get(&named).cloned().unwrap_or_default();
+        if !self.leases.set(named, holder) {
+            return;
+        }
+        for parts in at.iter().filter(|parts| parts.len() == 2) {
+            if let Some(place) = self.places.get_mut(parts) {
+                place.version += 1;
+                place.lease_moved = true;
+            }
+            self.wake(now, parts);
         }
     }
 
@@ -670,14 +731,16 @@ impl PresenceTracker {
         place.flush_at = None;
         let change = place.take_change(now, &limits);
         let counts = place.counts();
+        let lease_moved = std::mem::take(&mut place.lease_moved);
         // A watcher that began in between may have been shown other numbers.
         let counted = place.told != Some(counts) || !change.is_empty();
-        if !change.is_empty() || counted {
+        if !change.is_empty() || counted || lease_moved {
             place.flushed_at = Some(now.instant);
         }
         place.told = Some(counts);
         let version = place.version;
-        let (mut listeners, mut counters, mut stale) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut listeners, mut editors, mut counters, mut stale) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut keys: Vec<AttendeeKey> = place.watchers.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
@@ -694,6 +757,9 @@ impl PresenceTracker {
             if watcher.synced < version && watcher.wants_list() && !change.is_empty() {
                 listeners.push(receiver.clone());
             }
+            if watcher.synced < version && watcher.wants_list() && lease_moved {
+                editors.push(receiver.clone());
+            }
             if watcher.synced < version && watcher.wants_count() && counted {
                 counters.push(receiver);
             }
@@ -701,6 +767,10 @@ impl PresenceTracker {
         }
         if !listeners.is_empty() {
             out.push(PresenceOutput::Changed { place: parts.clone(), to: listeners, change });
+        }
+        if !editors.is_empty() {
+            let holder = self.leases.holder(parts);
+            out.push(PresenceOutput::Lease { place: parts.clone(), to: editors, holder });
         }
         if !counters.is_empty() {
             out.push(PresenceOutput::Count { place: parts.clone(), to: counters, counts });
@@ -792,7 +862,7 @@ impl PresenceTracker {
             place.flush_at.into_iter().for_each(|at| self.agenda.remove(at, Due::Flush(parts.clone())));
             place.fade_at.into_iter().for_each(|at| self.agenda.remove(at, Due::Fade(parts.clone())));
         }
-        if let Some(named) = record_named(parts)
+        if let Some(named) = RecordName::of(parts)
             && let Some(of_record) = self.records.get_mut(&named)
         {
             of_record.remove(parts);
@@ -838,13 +908,6 @@ impl PresenceTracker {
     }
 }
 
-/// The record that a resource may be of, in the form of an id: `Task/7`, and all below it.
-fn record_named(parts: &[String]) -> Option<RecordName> {
-    let [entity, id, ..] = parts else { return None };
-    let id = crate::ids::RecordId::parse_uuid(id).map_or_else(|_| id.clone(), |id| id.as_str().to_owned());
-    Some(RecordName { entity: entity.clone(), id })
-}
-
 /// Who asks for an answer gets one.
 fn acknowledge(attendee: AttendeeKey, ask: &Ask, out: &mut Vec<PresenceOutput>) {
     if let Some(request_id) = ask.request_id.clone() {
@@ -873,11 +936,4 @@ impl NotDone {
     fn new(code: Code, message: impl Into<String>) -> NotDone {
         NotDone { code, message: message.into() }
     }
-}
-
-/// The first two parts of a resource's name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct RecordName {
-    entity: String,
-    id: String,
 }

@@ -83,7 +83,7 @@ codes! {
     LeaseLost "LEASE_LOST" Never "Acquire the lease again, read the record, and repeat the change on what it is now."
     LeaseRequired "LEASE_REQUIRED" Never "Send `lease:acquire` over a live connection, and the number that it answers in If-Lease, or as `lease` in a batch."
     LeaseLimit "LEASE_LIMIT" Never "Release a lease that is no longer needed."
-    NotPresent "NOT_PRESENT" Never "Pass the lease to a user who is connected."
+    NotPresent "NOT_PRESENT" Never "Pass the lease to a user who joined the record."
     IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."

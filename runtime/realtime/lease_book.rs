@@ -106,6 +106,15 @@ impl LeaseBook {
         Some(lease)
     }
 
+    /// Leases that are held.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     pub fn of(&self, resource: &Resource) -> Option<&HeldLease> {
         self.held.get(self.by_resource.get(resource)?)
     }

@@ -4,7 +4,7 @@
 //! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), deadlines in the book.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,9 @@ use crate::channels::group::ConnectionKey;
 use crate::config::RealtimeConfig;
 use crate::env::Env;
 use crate::ids::Timestamp;
+use crate::metrics::Metrics;
 use crate::outbox::OnLag;
+use crate::presence::{Look, Presence};
 use crate::protocol::server_frame::{ControlFrame, LeasePayload};
 use crate::protocol::{Code, LeaseWanted, Resource, WireForm};
 use crate::repository::{LeaseRequest, Repository, RepositoryError};
@@ -34,6 +36,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Leases {
     repository: Arc<Repository>,
     env: Env,
+    metrics: Arc<Metrics>,
+    /// Shows leases to those who are at the record, and knows who is. `None` where the process has no presence.
+    presence: OnceLock<Presence>,
     /// For so long without renewal.
     lasts: Duration,
     /// Of one connection.
@@ -97,10 +102,17 @@ impl From<RepositoryError> for LeaseRefusal {
 }
 
 impl Leases {
-    pub fn new(repository: Arc<Repository>, config: &RealtimeConfig, env: Env) -> Arc<Leases> {
+    pub fn new(
+        repository: Arc<Repository>,
+        config: &RealtimeConfig,
+        env: Env,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Leases> {
         Arc::new(Leases {
             repository,
             env,
+            metrics,
+            presence: OnceLock::new(),
             lasts: config.lease_time,
             most: config.leases,
             turn: tokio::sync::Mutex::default(),
@@ -111,6 +123,11 @@ impl Leases {
             }),
             changed: Notify::new(),
         })
+    }
+
+    /// From here on leases are shown where their records are. Once.
+    pub fn open_presence(&self, presence: Presence) {
+        let _ = self.presence.set(presence);
     }
 
     /// Who holds the lease of a record.
@@ -130,6 +147,8 @@ impl Leases {
             let message = "only a user holds a lease: log in".to_owned();
             return Err(LeaseRefusal { code: Code::Unauthenticated, message });
         };
+        let id = self.repository.lease_id(&resource.entity, &resource.id);
+        let resource = &Resource { entity: resource.entity.clone(), id };
         let _turn = self.turn.lock().await;
         let until = Timestamp(self.env.now().0.saturating_add(millis(self.lasts)));
         let (mut holder, mut by, mut ended) = (user.clone(), Some(connection), None);
@@ -141,7 +160,9 @@ impl Leases {
             }
             LeaseWanted::Renew { fence } => LeaseAct::Renew { fence: *fence, until },
             LeaseWanted::Pass { fence, to } => {
-                let to = self.person_here(to)?;
+                let Some(to) = self.person_at(resource, to).await else {
+                    return Err(self.not_present(caller, connection, resource, *fence, to).await);
+                };
                 if let Some(id) = &to.id {
                     holder = id.clone();
                 }
@@ -163,6 +184,7 @@ impl Leases {
         let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
         let state = match self.repository.lease(person.as_ref(), &request).await {
             Err(held @ RepositoryError::LeaseHeld { .. }) => {
+                self.metrics.presence.lease_refusals.inc();
                 self.state.lock().wait(resource, user, connection, self.most);
                 return Err(held.into());
             }
@@ -171,6 +193,7 @@ impl Leases {
         match state {
             LeaseState::Held { fence, until } => {
                 self.on_held(resource, &holder, LeaseTerm { fence, until }, by);
+                self.show(resource).await;
                 if ended.is_some() {
                     let frame = |form| held_frame(form, self.env.now(), resource, fence, until);
                     self.tell(&holder, frame);
@@ -178,6 +201,7 @@ impl Leases {
             }
             LeaseState::Free => {
                 let former = self.forget(resource);
+                self.show(resource).await;
                 if let Some(former) = former.filter(|former| former.holder != *user) {
                     self.tell_loss(&former);
                 }
@@ -210,6 +234,7 @@ impl Leases {
     }
 
     async fn load(&self) {
+        let _turn = self.turn.lock().await;
         let held = match self.repository.leases().await {
             Ok(held) => held.value,
             Err(error) => {
@@ -218,14 +243,27 @@ impl Leases {
             }
         };
         let (now, wall) = (Instant::now(), self.env.now());
-        let mut state = self.state.lock();
         for row in held {
             let left = u64::try_from(row.lease.until.0.saturating_sub(wall.0)).unwrap_or(0);
             let resource = Resource { entity: row.entity.clone(), id: row.id.shared() };
             let ends = now + Duration::from_millis(left).min(self.lasts);
             let lease =
                 HeldLease { resource, holder: row.lease.holder, fence: row.lease.fence, ends, by: None };
-            state.book.hold(lease, now);
+            let resource = lease.resource.clone();
+            self.state.lock().book.hold(lease, now);
+            self.show(&resource).await;
+        }
+    }
+
+    /// Those who are at the record see who holds its lease. Called in `turn`, so that they see it in the order of the commits.
+    async fn show(&self, resource: &Resource) {
+        let (holder, held) = {
+            let state = self.state.lock();
+            (state.book.of(resource).map(|lease| lease.holder.clone()), state.book.len())
+        };
+        self.metrics.presence.leases.set(i64::try_from(held).unwrap_or(i64::MAX));
+        if let Some(presence) = self.presence.get() {
+            presence.leased(place_of(resource), holder).await;
         }
     }
 
@@ -245,6 +283,8 @@ impl Leases {
         match self.repository.lease(None, &request).await {
             Ok(_) | Err(RepositoryError::NotFound { .. }) => {
                 self.state.lock().book.forget(lease.fence);
+                self.metrics.presence.lease_ends.inc();
+                self.show(resource).await;
                 self.tell_loss(lease);
                 self.tell_waiting(resource, None, None);
             }
@@ -270,13 +310,43 @@ impl Leases {
         Ok(())
     }
 
-    fn person_here(&self, user: &str) -> Result<Arc<Person>, LeaseRefusal> {
-        let state = self.state.lock();
-        let found = state.connections.get(user).and_then(|connections| connections.values().next());
-        found.map(|connected| connected.person.clone()).ok_or_else(|| LeaseRefusal {
-            code: Code::NotPresent,
-            message: format!("the user `{}` is not connected", crate::ids::shown(user)),
-        })
+    /// The user, if they are connected and at the record now.
+    async fn person_at(&self, resource: &Resource, user: &str) -> Option<Arc<Person>> {
+        let (user, person) = {
+            let state = self.state.lock();
+            let (user, connections) = state.connections.get_key_value(user)?;
+            (user.clone(), connections.values().next()?.person.clone())
+        };
+        let Some(presence) = self.presence.get() else { return Some(person) };
+        let look = Look::IsAt { record: place_of(resource), user };
+        presence.look(look).await.is_ok_and(|looked| looked.is_at).then_some(person)
+    }
+
+    /// Why a lease was not passed to a user who is not at the record. A caller who does not hold it, or does not see the record,
+    /// must not learn where the other user is: for that they renew it, which says what is true of them first.
+    async fn not_present(
+        &self,
+        caller: &Identity,
+        connection: ConnectionKey,
+        resource: &Resource,
+        fence: u64,
+        to: &str,
+    ) -> LeaseRefusal {
+        let until = Timestamp(self.env.now().0.saturating_add(millis(self.lasts)));
+        let act = LeaseAct::Renew { fence, until };
+        let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
+        match (self.repository.lease(Some(&caller.person()), &request).await, &caller.user) {
+            (Ok(LeaseState::Held { fence, until }), Some(user)) => {
+                self.on_held(resource, user, LeaseTerm { fence, until }, Some(connection));
+            }
+            (Ok(_), _) => {}
+            (Err(refusal), _) => return refusal.into(),
+        }
+        let user = crate::ids::shown(to);
+        let message = format!(
+            "the user `{user}` is not present at {resource}: a lease is passed to a user who joined it"
+        );
+        LeaseRefusal { code: Code::NotPresent, message }
     }
 
     fn on_held(&self, resource: &Resource, holder: &Arc<str>, term: LeaseTerm, by: Option<ConnectionKey>) {
@@ -297,6 +367,7 @@ impl Leases {
         };
         self.changed.notify_one();
         if is_new {
+            self.metrics.presence.lease_grants.inc();
             self.tell_waiting(resource, Some(holder), Some(until));
         }
     }
@@ -342,6 +413,11 @@ impl Leases {
             outbox.append_control(frame, None, OnLag::Keep);
         }
     }
+}
+
+/// Where presence shows it.
+fn place_of(resource: &Resource) -> Arc<[String]> {
+    Arc::new([resource.entity.to_string(), resource.id.to_string()])
 }
 
 /// Under which number a lease is held, and until when.

@@ -138,6 +138,7 @@ impl Rooms {
             Arc::new(Room(Mutex::new(Members { members: HashMap::default(), rate })))
         });
         room.0.lock().members.insert(key, member);
+        self.count_rooms(rooms.len());
     }
 
     fn leave(&self, channel: &str, key: ConnectionKey) {
@@ -150,7 +151,12 @@ impl Rooms {
         };
         if is_empty {
             rooms.remove(channel);
+            self.count_rooms(rooms.len());
         }
+    }
+
+    fn count_rooms(&self, rooms: usize) {
+        self.metrics.presence.rooms.set(i64::try_from(rooms).unwrap_or(i64::MAX));
     }
 
     /// Rooms that have a member.

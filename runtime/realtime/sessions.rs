@@ -119,7 +119,7 @@ impl Sessions {
     ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
-        let leases = Leases::new(repository.clone(), &around.config, env.clone());
+        let leases = Leases::new(repository.clone(), &around.config, env.clone(), around.metrics.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -202,6 +202,7 @@ impl Sessions {
 
     /// From here on connections may say where they are. Once.
     pub fn open_presence(&self, presence: Presence) {
+        self.leases.open_presence(presence.clone());
         let _ = self.presence.set(presence);
     }
 

@@ -19,6 +19,14 @@ pub struct LeaseRequest {
 }
 
 impl Repository {
+    /// The id as records have it: a UUID may be written in other ways.
+    pub fn lease_id(&self, entity: &str, id: &Arc<str>) -> Arc<str> {
+        let current = self.current();
+        let entity = entity_of(&current.schema, entity).ok();
+        let known = entity.and_then(|entity| validate::address(entity, id).ok());
+        known.map_or_else(|| id.clone(), |id| id.shared())
+    }
+
     /// By the rights of a person; `None` is the server itself, which only ends leases.
     pub async fn lease(
         &self,

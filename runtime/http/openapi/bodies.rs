@@ -222,6 +222,8 @@ fn presence() -> ObjectSchema {
         .with("connections", whole())
         .with("metadata", json!({"type": "object"}));
     let counts = ObjectSchema::new("How many are there.").with("users", whole()).with("connections", whole());
+    let lease = ObjectSchema::new("Who holds the lease of the record; missing where no user does.")
+        .with("holder", json!({"type": "string"}));
     ObjectSchema::new("Who is at a resource. With `count` only `resource` and `counts`.")
         .with("resource", json!({"type": "string"}))
         .with("counts", json!(counts))
@@ -230,6 +232,7 @@ fn presence() -> ObjectSchema {
             "next",
             json!({"description": "The `after` of the next page.", "type": ["string", "null"]}),
         )
+        .with_optional("lease", json!(lease))
 }
 
 fn presence_tree() -> ObjectSchema {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{signed, unsigned};
 use crate::ids::{RecordId, Timestamp};
+use crate::schema::Schema;
 use crate::store::{Lease, RecordLease};
 
 /// Entities bear the names that they had when the lease was granted: with another name a lease is lost, as it would be a few minutes
@@ -53,6 +54,16 @@ pub(super) fn next_fence(conn: &Connection) -> rusqlite::Result<u64> {
     conn.prepare_cached(r#"UPDATE "_fences" SET "last" = "last" + 1 RETURNING "last""#)?
         .query_row([], |row| row.get(0))
         .map(unsigned)
+}
+
+/// The rows of entities that the schema does not have: they were renamed or dropped.
+pub(super) fn forget_others(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
+    let mut select = conn.prepare(r#"SELECT DISTINCT "entity" FROM "_leases""#)?;
+    let entities: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for gone in entities.iter().filter(|name| schema.entity(name).is_none()) {
+        conn.execute(r#"DELETE FROM "_leases" WHERE "entity" = ?1"#, params![gone])?;
+    }
+    Ok(())
 }
 
 /// All of them, expired ones among them.

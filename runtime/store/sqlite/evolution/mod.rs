@@ -24,6 +24,7 @@ use self::premises::Premises;
 pub(super) use self::premises::Target;
 use self::stored_schema::StoredSchema;
 use super::identifier::quoted;
+use super::leases;
 use super::location::DatabaseFile;
 use super::search;
 use super::tables::{TableIndex, indexes};
@@ -111,6 +112,7 @@ pub(super) fn change(
     let plan = ready(judge.plan(&moves).map_err(failed)?)?;
     execute::execute(&judge, &moves).map_err(failed)?;
     sequences::settle(&transaction, target.schema, &moves).map_err(failed)?;
+    leases::forget_others(&transaction, target.schema).map_err(failed)?;
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
     let Settled { head, generation, marker } =
         settle_generation(&transaction, &meta, target.schema, target.env).map_err(failed)?;
@@ -206,6 +208,7 @@ fn write(
     let plan = judge.plan(moves)?;
     execute::execute(&judge, moves)?;
     sequences::settle(transaction, target.schema, moves)?;
+    leases::forget_others(transaction, target.schema)?;
     let created: Vec<String> = moves.iter().filter_map(created_table).collect();
     let mut added_indexes = settle_all_indexes(transaction, target.schema)?;
     let table_of = |index: &str| index.split([':', '!']).next().unwrap_or_default().to_owned();
