@@ -46,7 +46,7 @@ async fn begin(
     parts: Parts,
 ) -> Result<Response, Problem> {
     let begun = begin_at(&state, &name, &client, &parts).await;
-    begun.map_err(|problem| as_page(problem, &state, &name, &parts))
+    begun.map_err(|problem| on_a_page(problem, &state, &name, &parts))
 }
 
 async fn begin_at(state: &AppState, name: &str, client: &Client, parts: &Parts) -> Result<Response, Problem> {
@@ -73,7 +73,7 @@ async fn finish(
     parts: Parts,
 ) -> Result<Response, Problem> {
     let finished = finish_at(&state, &name, &client, &parts).await;
-    finished.map_err(|problem| as_page(problem, &state, &name, &parts))
+    finished.map_err(|problem| on_a_page(problem, &state, &name, &parts))
 }
 
 async fn finish_at(
@@ -104,7 +104,7 @@ async fn finish_at(
 }
 
 /// A browser gets a page, and every other client problem+json.
-fn as_page(problem: Problem, state: &AppState, name: &str, parts: &Parts) -> Problem {
+fn on_a_page(problem: Problem, state: &AppState, name: &str, parts: &Parts) -> Problem {
     let accepted =
         parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !accepted.split(',').any(|media| media.trim().starts_with("text/html")) {
@@ -112,7 +112,7 @@ fn as_page(problem: Problem, state: &AppState, name: &str, parts: &Parts) -> Pro
     }
     let known = state.identities.login_offers().into_iter().any(|offer| offer.name == name);
     let again = known.then(|| format!("/api/auth/issuers/{name}/login?return=/_/"));
-    problem.as_page(again)
+    problem.on_a_page(again)
 }
 
 fn redirect(address: &str, cookies: &[HeaderValue]) -> Result<Response, Problem> {

@@ -106,7 +106,7 @@ impl Problem {
 
     /// The body is a page for a browser in which a login did not work.
     #[must_use]
-    pub(super) fn as_page(mut self, again: Option<String>) -> Problem {
+    pub(super) fn on_a_page(mut self, again: Option<String>) -> Problem {
         self.0.page = Some(ProblemPage { again });
         self
     }

@@ -619,7 +619,7 @@ impl PresenceTracker {
             self.drop_held(now, user);
         }
         for change in &touched.records {
-            let named = RecordName::new(&change.entity.to_string(), change.id.as_str());
+            let named = RecordName::new(&change.entity, change.id.as_str());
             for parts in self.records.get(&named).cloned().unwrap_or_default() {
                 self.on_record(now, &parts, change, out);
             }
