@@ -75,6 +75,9 @@ test('one user holds the lease of a record, passes it on, and loses it', LIMIT, 
   assert.equal(one.state.value, 'held');
   await assert.rejects(other.acquire(), { code: 'LEASE_HELD' });
   const { fence } = one;
+  await assert.rejects(one.pass('ben'), { code: 'NOT_PRESENT' });
+  const at = new PresenceManager(ben.rt).join(`Task/${id}`);
+  await until(() => at.state.value === 'live');
   await one.pass('ben');
   await until(() => other.state.value === 'held');
   assert.ok(other.fence > fence && one.state.value === 'free');
