@@ -227,6 +227,7 @@ impl App {
             self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics, tls };
+        self.sessions.leases().load().await;
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());

@@ -65,11 +65,9 @@ pub enum NameTrust {
     Refused,
 }
 
-/// What a request or socket brought along, in any of the places where a token or a name may be.
+/// What a request or socket without a token brought along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials<'a> {
-    /// A token of any form: `Authorization`, `?token=`, `?ticket=`, a `bearer.` sub-protocol, an `auth` frame.
-    pub token: bool,
     /// `?as=NAME` or `?as=NAME:role`.
     pub name: Option<&'a str>,
     /// `?claims=`, which is for a name only: a JSON object.
@@ -80,8 +78,6 @@ pub struct Credentials<'a> {
 /// Why credentials were refused. The text is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error("a name is wanted here, not a token")]
-    TokenRefused,
     #[error("`as` must name a user: {0}")]
     BadName(IdError),
     #[error("`{}` is not the name of a user: `guest:` is for guests, and `service:` for machines", shown(_0))]
@@ -107,11 +103,8 @@ const MAX_ROLE: usize = 64;
 /// Bytes of claims.
 const MOST_CLAIMS: usize = 4096;
 
-/// The rules of `dev`: a token is refused, a name and a role are believed, nothing at all is anonymous.
+/// The rules of `dev` for a caller without a token: a name and a role are believed, nothing at all is anonymous.
 pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
-    if credentials.token {
-        return Err(AuthError::TokenRefused);
-    }
     let nobody = Identity::nobody(credentials.address);
     let Some(text) = credentials.name else {
         return if credentials.claims.is_some() { Err(AuthError::ClaimsOfNobody) } else { Ok(nobody) };

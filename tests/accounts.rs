@@ -1,12 +1,16 @@
 //! Accounts: registering, logging in, passwords and sessions, over real connections.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewire::config::{AuthConfig, Registration};
+use tidewire::app::App;
+use tidewire::auth::{Identity, NameTrust};
+use tidewire::config::{AuthConfig, Config, Registration};
 use tidewire::env::Env;
-use tidewire::identity::LinkKind;
+use tidewire::identity::{IdentityError, LinkKind, NewAccount};
 use tidewire::ids::Timestamp;
+use tidewire::repository::Mutation;
 
 use crate::support::account::{Account, PASSWORD, link, log_in, open};
 use crate::support::app::TestApp;
@@ -264,6 +268,24 @@ async fn a_disabled_user_and_a_deleted_one_are_let_in_no_more() {
     assert!(!ada.is_in().await);
     assert_eq!(log_in(&app, "ada", PASSWORD).await.status, 401);
     assert_eq!(app.rows("users").await.len(), 0, "and no request brings the record back");
+}
+
+/// The account goes a moment after the record. In between, the right password must not make the record anew.
+#[tokio::test]
+async fn a_deleted_user_does_not_log_in_before_the_account_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config { data: folder.path().join("data"), ..Config::default() };
+    open(&mut config);
+    let schema = tidewire::schema::load(&plain_schemas()).unwrap().schema;
+    // Opened and not run, so that accounts do not follow the deletes of their records.
+    let app = App::open_for(config, schema.into(), Env::system(), NameTrust::Believed).unwrap();
+    let (identities, address) = (app.identities(), IpAddr::from([127, 0, 0, 1]));
+    let wanted = NewAccount { name: "ada", password: PASSWORD, link: None };
+    let granted = identities.register(wanted, address, "desk").await.unwrap();
+    let delete = Mutation::delete("User", &granted.session.user);
+    app.repository().write_unjudged(&Identity::nobody(address), delete).await.unwrap();
+    let refused = identities.log_in("ada", PASSWORD, address, "desk").await.err();
+    assert_eq!(refused, Some(IdentityError::WrongLogin));
 }
 
 #[tokio::test]

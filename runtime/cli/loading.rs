@@ -78,7 +78,7 @@ pub(super) fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
 /// The same with claims, a JSON object.
 pub(super) fn person_with(name: Option<&str>, claims: Option<&str>) -> Result<Arc<Person>, Refused> {
     let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let identity = identify(&Credentials { token: false, name, claims, address });
+    let identity = identify(&Credentials { name, claims, address });
     let bad = |error: AuthError| {
         let words = error.to_string().replace("?as=", "--as ").replace("`as`", "--as");
         Refused::usage(words.replace("`claims`", "--claims").replace(", percent-encoded", ""))

@@ -141,7 +141,7 @@ impl Identities {
                         "`?as=` and X-User-Id are for `tidewire dev`; this server wants a token",
                     ));
                 }
-                let credentials = Credentials { token: false, name: Some(name), claims, address };
+                let credentials = Credentials { name: Some(name), claims, address };
                 let identity = auth::identify(&credentials).map_err(IdentityError::BadName)?;
                 Ok(Admitted { identity, session: None })
             }

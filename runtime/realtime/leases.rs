@@ -210,10 +210,8 @@ impl Leases {
         Ok(state)
     }
 
-    /// Ends what is due, until the server stops. First takes over what the run before left: its holders have the hold time to
-    /// come back.
+    /// Ends what is due, until the server stops.
     pub async fn keep(&self) {
-        self.load().await;
         loop {
             let due = self.state.lock().book.take_due(Instant::now());
             for lease in due {
@@ -233,7 +231,8 @@ impl Leases {
         }
     }
 
-    async fn load(&self) {
+    /// Takes over what the run before left: its holders have the hold time to come back. Before the first caller is served.
+    pub async fn load(&self) {
         let _turn = self.turn.lock().await;
         let held = match self.repository.leases().await {
             Ok(held) => held.value,

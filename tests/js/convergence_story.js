@@ -7,27 +7,11 @@ import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
+import { TROUBLE } from './trouble.js';
 import { seeded, world } from './world.js';
 
-/** What may happen, and how often beside the writes. `poll`: whether polling may be needed. */
-const TROUBLE = [
-  [6, (server) => server.changeRights()],
-  // Behind the change, the socket is lost in the middle of what it makes.
-  [4, (server, dice, clock) => (server.changeRights(), clock.run(dice.int(100)).then(() => server.cutAll()))],
-  [6, (server, dice) => server.cutAll(dice.chance(0.5) ? 1006 : 1001)],
-  [2, (server) => server.restart()],
-  [2, (server, dice) => server.restart({ lose: 1 + dice.int(6) })],
-  [3, (server) => server.trim()],
-  [3, (server) => server.resync()],
-  [4, (server) => server.dropNext()],
-  [4, (server) => server.repeatOne()],
-  [6, (server) => server.beat()],
-  [2, (server) => ((server.up = false), server.cutAll())],
-  [5, (server) => (server.up = true)],
-  [2, (server) => ((server.sockets = false), server.cutAll())],
-  [3, (server) => (server.sockets = true)],
-  [2, (server) => server.open()],
-];
+/** Beside what may happen to all: the reader to whom the entity was closed is given the right to read. */
+const MORE = [...TROUBLE, [2, (server) => server.open()]];
 
 /** @param {number} seed @param {Record<string, number>} totals */
 export async function story(seed, totals) {
@@ -37,7 +21,7 @@ export async function story(seed, totals) {
   const server = new Server(w, dice);
   // To every fourth reader the entity is closed at first, and opens while the list is there.
   server.closed = seed % 4 === 0;
-  const bag = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
+  const bag = MORE.flatMap(([weight, act]) => Array(weight).fill(act));
 
   const rt = new RealtimeClient('/ws', { env: w.env });
   const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });

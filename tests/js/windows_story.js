@@ -7,24 +7,9 @@ import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
+import { TROUBLE } from './trouble.js';
 import { seeded, world } from './world.js';
 
-const TROUBLE = [
-  [6, (server) => server.changeRights()],
-  [4, (server, dice, clock) => (server.changeRights(), clock.run(dice.int(100)).then(() => server.cutAll()))],
-  [6, (server, dice) => server.cutAll(dice.chance(0.5) ? 1006 : 1001)],
-  [2, (server) => server.restart()],
-  [2, (server, dice) => server.restart({ lose: 1 + dice.int(6) })],
-  [3, (server) => server.trim()],
-  [3, (server) => server.resync()],
-  [4, (server) => server.dropNext()],
-  [4, (server) => server.repeatOne()],
-  [6, (server) => server.beat()],
-  [2, (server) => ((server.up = false), server.cutAll())],
-  [5, (server) => (server.up = true)],
-  [2, (server) => ((server.sockets = false), server.cutAll())],
-  [3, (server) => (server.sockets = true)],
-];
 const BAG = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
 const ids = (rows) => rows.map(({ id }) => id).join();
 

@@ -36,7 +36,6 @@ IN_WORDS = (
     "`sort` names",  # a field and its descending form are two values of the list
     "give one view for each channel, or none",  # as many `view` as `channel`
     "give one sort for each channel, or none",  # as many `sort` as `channel`
-    "choose a name of 1 to 128 characters",  # which are counted without the spaces around them
     "is given twice",  # `field` is `field[eq]`
     "a backslash that is not followed by",  # escapes in `in`
     "composed form (NFC)",  # of a text id, which `as` is

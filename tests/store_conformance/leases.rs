@@ -144,17 +144,19 @@ pub(super) async fn a_stale_holder_writes_nothing<F: Fixture>() {
         LOST,
         "it has expired"
     );
-    let acquired = LeaseAct::Acquire { until: Timestamp(NOON.0 + 9 * MINUTE) };
-    let fresh = fence(wants(&studio, "bo", after, op("Note", 2, acquired)).await);
+    let acquired = || LeaseAct::Acquire { until: Timestamp(NOON.0 + 9 * MINUTE) };
+    let fresh = fence(wants(&studio, "bo", after, op("Note", 2, acquired())).await);
     for write in [titled("Note", 2, "c"), delete("Note", 2)] {
         assert_eq!(writes(&studio, "ada", after, vec![write], &[stale]).await, LOST, "bo has it");
     }
     assert_eq!(writes(&studio, "bo", after, vec![titled("Note", 2, "d")], &[fresh]).await, Ok(()));
-    assert_eq!(
-        writes(&studio, "ada", after, vec![titled("Note", 2, "e")], &[]).await,
-        Ok(()),
-        "none was needed"
-    );
+    let freed = wants(&studio, "bo", after, op("Note", 2, LeaseAct::Release { fence: fresh })).await;
+    assert_eq!(freed, Ok(LeaseState::Free));
+    let newest = fence(wants(&studio, "bo", after, op("Note", 2, acquired())).await);
+    let write = |title| vec![titled("Note", 2, title)];
+    assert_eq!(writes(&studio, "bo", after, write("e"), &[fresh]).await, LOST, "a number from before");
+    assert_eq!(writes(&studio, "bo", after, write("e"), &[newest]).await, Ok(()));
+    assert_eq!(writes(&studio, "ada", after, write("f"), &[]).await, Ok(()), "none was needed");
 }
 
 pub(super) async fn where_a_lease_is_required_no_client_writes_without_one<F: Fixture>() {

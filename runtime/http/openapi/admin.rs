@@ -114,7 +114,7 @@ impl Describer<'_> {
                 summary: summary.to_owned(),
                 tag: self.shared_name("About"),
                 parameters,
-                codes: if body.is_some() { &[ANY, CALLED, ASKED, RENAMED] } else { &[ANY, CALLED, codes] },
+                codes: &[ANY, CALLED, if body.is_some() { ASKED } else { &[] }, codes],
                 body,
                 answers: vec![answer],
             };

@@ -258,6 +258,10 @@ impl Describer<'_> {
 
     pub(super) fn auth_bodies(&mut self) {
         let text = |about: &str| json!({"description": about, "type": "string"});
+        // Without control characters, and without spaces around it.
+        let edge = r"[^\s\x00-\x1f\x7f-\x9f]";
+        let pattern = format!(r"^{edge}([^\x00-\x1f\x7f-\x9f]*{edge})?$");
+        let login_name = |about: &str| json!({"description": about, "type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern});
         let time = || json!({"type": "string", "format": "date-time"});
         let perhaps = |kind: &str| json!({"type": [kind, "null"]});
         let cookie = || json!({"description": "Put the token into a cookie of this origin, not into the answer.", "type": "boolean"});
@@ -287,7 +291,7 @@ impl Describer<'_> {
             (
                 "Registration",
                 ObjectSchema::new("A new account.")
-                    .with("name", text("Login name, 1 to 128 characters."))
+                    .with("name", login_name("Login name, 1 to 128 characters."))
                     .with("password", text("The password."))
                     .with_optional("link", text("The secret of an invitation."))
                     .with_optional("cookie", cookie()),
@@ -303,10 +307,10 @@ impl Describer<'_> {
             (
                 "LoginName",
                 ObjectSchema::new("Another login name.")
-                    .with("name", text("The new login name."))
+                    .with("name", login_name("The new login name."))
                     .with("password", text("The caller's password.")),
             ),
-            ("NewLoginName", ObjectSchema::new("Another login name.").with("name", text("The new login name."))),
+            ("NewLoginName", ObjectSchema::new("Another login name.").with("name", login_name("The new login name."))),
             ("Reset", ObjectSchema::new("Whose password is lost.").with("name", text("Login name."))),
             ("Asked", ObjectSchema::new("Nothing.")),
             (
