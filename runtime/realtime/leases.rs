@@ -3,16 +3,20 @@
 //!
 //! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), deadlines in the book.
 
+mod seat;
+mod telling;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::seat::LeaseSeat;
+use self::telling::held_frame;
 use super::lease_book::{HeldLease, LeaseBook};
 use crate::auth::Identity;
 use crate::channels::Outbox;
@@ -21,10 +25,8 @@ use crate::config::RealtimeConfig;
 use crate::env::Env;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
-use crate::outbox::OnLag;
 use crate::presence::{Look, Presence};
-use crate::protocol::server_frame::{ControlFrame, LeasePayload};
-use crate::protocol::{Code, LeaseWanted, Resource, WireForm};
+use crate::protocol::{Code, LeaseWanted, Resource};
 use crate::repository::{LeaseRequest, Repository, RepositoryError};
 use crate::rules::Person;
 use crate::store::{LeaseAct, LeaseState};
@@ -382,36 +384,6 @@ impl Leases {
         }
         former
     }
-
-    /// A user, on all of their connections. It must not be lost, so it is no message.
-    fn tell(&self, user: &str, frame: impl Fn(WireForm) -> Bytes) {
-        let state = self.state.lock();
-        for connected in state.connections.get(user).into_iter().flat_map(HashMap::values) {
-            connected.outbox.append_control(frame(connected.outbox.form()), None, OnLag::Keep);
-        }
-    }
-
-    fn tell_loss(&self, lease: &HeldLease) {
-        let now = self.env.now();
-        let resource = lease.resource.to_string();
-        let payload =
-            LeasePayload { resource: &resource, fence: Some(lease.fence), until: None, holder: None };
-        self.tell(&lease.holder, |form| lease_frame("lease:lost", form, now, payload.clone()));
-    }
-
-    /// Those who were refused because of the lease, once.
-    fn tell_waiting(&self, resource: &Resource, holder: Option<&Arc<str>>, until: Option<Timestamp>) {
-        let waiting = self.state.lock().waiting.remove(resource).unwrap_or_default();
-        let name = resource.to_string();
-        let holder = Some(holder.map(|holder| &**holder));
-        let payload =
-            LeasePayload { resource: &name, fence: None, until: until.map(Timestamp::rfc3339), holder };
-        let now = self.env.now();
-        for outbox in waiting.values() {
-            let frame = lease_frame("lease:changed", outbox.form(), now, payload.clone());
-            outbox.append_control(frame, None, OnLag::Keep);
-        }
-    }
 }
 
 /// Where presence shows it.
@@ -426,79 +398,6 @@ struct LeaseTerm {
     until: Timestamp,
 }
 
-fn held_frame(form: WireForm, now: Timestamp, resource: &Resource, fence: u64, until: Timestamp) -> Bytes {
-    let resource = resource.to_string();
-    let until = Some(until.rfc3339());
-    let payload = LeasePayload { resource: &resource, fence: Some(fence), until, holder: None };
-    lease_frame("lease:held", form, now, payload)
-}
-
-fn lease_frame(kind: &'static str, form: WireForm, timestamp: Timestamp, payload: LeasePayload<'_>) -> Bytes {
-    let (channel, request_id, seq) = (None, None, None);
-    ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp }.to_bytes(form)
-}
-
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// One connection among those of its user, for as long as it lives.
-pub struct LeaseSeat {
-    leases: Arc<Leases>,
-    key: ConnectionKey,
-    outbox: Arc<Outbox>,
-    user: Option<Arc<str>>,
-}
-
-impl LeaseSeat {
-    pub fn new(
-        leases: Arc<Leases>,
-        key: ConnectionKey,
-        outbox: Arc<Outbox>,
-        identity: &Identity,
-    ) -> LeaseSeat {
-        let mut seat = LeaseSeat { leases, key, outbox, user: None };
-        seat.take_over(identity);
-        seat
-    }
-
-    /// The connection is that of this user from here on.
-    pub fn take_over(&mut self, identity: &Identity) {
-        if self.user == identity.user {
-            return;
-        }
-        self.leave();
-        self.user.clone_from(&identity.user);
-        let Some(user) = &self.user else { return };
-        let connected = Connected { outbox: self.outbox.clone(), person: identity.person() };
-        let mut state = self.leases.state.lock();
-        state.connections.entry(user.clone()).or_default().insert(self.key, connected);
-        state.book.arrive(user);
-    }
-
-    pub async fn ask(&self, caller: &Identity, resource: &Resource, wanted: &LeaseWanted) -> LeaseAnswer {
-        self.leases.ask(caller, self.key, resource, wanted).await
-    }
-
-    fn leave(&mut self) {
-        let Some(user) = self.user.take() else { return };
-        {
-            let mut state = self.leases.state.lock();
-            if let Some(connections) = state.connections.get_mut(&user) {
-                connections.remove(&self.key);
-                if connections.is_empty() {
-                    state.connections.remove(&user);
-                }
-            }
-            state.stop_waiting(self.key);
-            state.book.leave(&user, Instant::now());
-        }
-        self.leases.changed.notify_one();
-    }
-}
-
-impl Drop for LeaseSeat {
-    fn drop(&mut self) {
-        self.leave();
-    }
 }
