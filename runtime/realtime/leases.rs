@@ -16,7 +16,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::seat::LeaseSeat;
-use self::telling::held_frame;
 use super::lease_book::{HeldLease, LeaseBook};
 use crate::auth::Identity;
 use crate::channels::Outbox;
@@ -197,8 +196,7 @@ impl Leases {
                 self.on_held(resource, &holder, LeaseTerm { fence, until }, by);
                 self.show(resource).await;
                 if ended.is_some() {
-                    let frame = |form| held_frame(form, self.env.now(), resource, fence, until);
-                    self.tell(&holder, frame);
+                    self.tell_held(&holder, resource, LeaseTerm { fence, until });
                 }
             }
             LeaseState::Free => {

@@ -34,8 +34,7 @@ STATE = {
 # What JSON Schema cannot say of parameters; the description says it in words.
 IN_WORDS = (
     "`sort` names",  # a field and its descending form are two values of the list
-    "give one view for each channel, or none",  # as many `view` as `channel`
-    "give one sort for each channel, or none",  # as many `sort` as `channel`
+    "for each channel, or none",  # as many `view`, `sort` and `limit` as `channel`
     "is given twice",  # `field` is `field[eq]`
     "a backslash that is not followed by",  # escapes in `in`
     "composed form (NFC)",  # of a text id, which `as` is

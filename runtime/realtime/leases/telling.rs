@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Leases;
+use super::{LeaseTerm, Leases};
 use crate::ids::Timestamp;
 use crate::outbox::OnLag;
 use crate::protocol::server_frame::{ControlFrame, LeasePayload};
@@ -16,11 +16,17 @@ use crate::realtime::lease_book::HeldLease;
 
 impl Leases {
     /// A user, on all of their connections. It must not be lost, so it is no message.
-    pub(super) fn tell(&self, user: &str, frame: impl Fn(WireForm) -> Bytes) {
+    fn tell(&self, user: &str, frame: impl Fn(WireForm) -> Bytes) {
         let state = self.state.lock();
         for connected in state.connections.get(user).into_iter().flat_map(HashMap::values) {
             connected.outbox.append_control(frame(connected.outbox.form()), None, OnLag::Keep);
         }
+    }
+
+    /// A user to whom a lease was passed.
+    pub(super) fn tell_held(&self, user: &str, resource: &Resource, term: LeaseTerm) {
+        let now = self.env.now();
+        self.tell(user, |form| held_frame(form, now, resource, term));
     }
 
     pub(super) fn tell_loss(&self, lease: &HeldLease) {
@@ -51,17 +57,10 @@ impl Leases {
     }
 }
 
-pub(super) fn held_frame(
-    form: WireForm,
-    now: Timestamp,
-    resource: &Resource,
-    fence: u64,
-    until: Timestamp,
-) -> Bytes {
+fn held_frame(form: WireForm, now: Timestamp, resource: &Resource, term: LeaseTerm) -> Bytes {
     let resource = resource.to_string();
-    let until = Some(until.rfc3339());
-    let payload = LeasePayload { resource: &resource, fence: Some(fence), until, holder: None };
-    lease_frame("lease:held", form, now, payload)
+    let (fence, until) = (Some(term.fence), Some(term.until.rfc3339()));
+    lease_frame("lease:held", form, now, LeasePayload { resource: &resource, fence, until, holder: None })
 }
 
 fn lease_frame(kind: &'static str, form: WireForm, timestamp: Timestamp, payload: LeasePayload<'_>) -> Bytes {
