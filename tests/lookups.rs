@@ -16,6 +16,7 @@ use tidewire::store::{Change, CommitError, LogLimit, Op, Store, Unit};
 use crate::support::app::TestApp;
 use crate::support::at_once::Now;
 use crate::support::chain::*;
+use crate::support::properties::stories;
 use crate::support::socket::Socket;
 use crate::support::studio::{Studio, create, delete, field, id, link, open, text, unit, update, words};
 
@@ -200,7 +201,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(64))]
 
     #[test]
     fn every_lookup_is_what_the_joins_give(

@@ -18,13 +18,14 @@ use tidewire::store::{Hidden, Op, Query, StoreError, Who};
 use self::world::{BODY, Rules, USERS, World, projects, rules, schema, worlds};
 use crate::support::at_once::Now;
 use crate::support::oracle::{Asker, Oracle};
+use crate::support::properties::stories;
 use crate::support::studio::{NOON, Studio, create, project};
 
 /// Ids of records that are no users and no projects begin here.
 const FIRST: u128 = 1_000;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..stories(64) })]
 
     #[test]
     fn rule_predicate_and_list_agree_on_every_record_for_every_user(

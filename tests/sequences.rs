@@ -16,6 +16,7 @@ use tidewire::store::{CommitError, Op, OpResult, OpenError, Outcome, Store, Unit
 
 use crate::support::app::{Client, TestApp};
 use crate::support::process::{Process, ended, tidewire};
+use crate::support::properties::stories;
 use crate::support::studio;
 
 const DRAFT: &str = "entity = 'Draft'\n[fields]\nname = { type = 'text' }\n";
@@ -333,7 +334,7 @@ fn some_op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(64))]
 
     #[test]
     fn random_units_give_the_same_numbers_on_sqlite_and_on_the_model(

@@ -87,6 +87,7 @@ macro_rules! of_writes {
             }
             writes {
                 each_operation_is_granted_by_its_own_rule;
+                a_create_is_judged_by_what_was_there_before_it;
                 nobody_and_a_disabled_account_may_nothing;
                 what_is_hidden_is_answered_as_if_it_were_missing;
                 a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record;

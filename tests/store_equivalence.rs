@@ -16,6 +16,7 @@ use tidewire::store::{
 };
 
 use crate::support::at_once::Now;
+use crate::support::properties::stories;
 use crate::support::studio::*;
 
 /// Few enough ids that they meet all the time.
@@ -219,7 +220,7 @@ fn without_rights(change: &Arc<Change>) -> Arc<Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(48))]
 
     #[test]
     fn sqlite_does_what_the_model_does(

@@ -17,6 +17,7 @@ use crate::support::club::{
     self, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, member, person, user_record,
 };
 use crate::support::overlay::OverlayBackend;
+use crate::support::properties::stories;
 use crate::support::studio::*;
 
 const PEOPLE: [&str; 5] = ["ada", "bo", "cy", "dan", "root"];
@@ -166,7 +167,7 @@ fn records(studio: &Studio, log: &[Arc<Change>]) -> BTreeMap<(Arc<str>, RecordId
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(64))]
 
     #[test]
     fn a_unit_cannot_tell_when_its_writes_reach_the_database(

@@ -12,6 +12,7 @@ use tidewire::store::{CommitError, Op, Outcome, Store, Unit};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::follower::Follower;
+use crate::support::properties::stories;
 use crate::support::seats::*;
 use crate::support::socket::Socket;
 use crate::support::studio::{Studio, create, delete, id, link, named, open, unit, update};
@@ -88,7 +89,7 @@ fn told(outcome: &Result<Outcome, CommitError>) -> impl PartialEq + std::fmt::De
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(96))]
 
     #[test]
     fn random_units_end_alike_on_sqlite_and_on_the_model(

@@ -2,11 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::{Place, id, lines, plain};
 use crate::support::app::Client;
+use crate::support::properties::stories;
 
 /// Texts that programs trip over.
 const HOSTILE: [&str; 24] = [
@@ -175,7 +176,7 @@ const NAMES: [&str; 9] = ["name", "count", "ratio", "active", "kind", "extra", "
 
 #[test]
 fn any_records_go_out_and_come_in_unchanged() {
-    let mut runner = TestRunner::new(Config { cases: 10, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(stories(10));
     let records = vec(values(), 8..20).prop_map(|records| {
         let named = |(n, values): (u64, Vec<Value>)| {
             let mut record: Value = NAMES

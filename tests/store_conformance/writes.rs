@@ -9,8 +9,8 @@ use tidewire::schema::{FieldIndex, Operation, Schema, Value};
 use tidewire::store::{CommitError, Idempotency, Op, OpStatus, Unit};
 
 use crate::support::club::{
-    MISSING, OWNER, PROJECT, SECRET, STATUS, ask, asked, club, club_over, comment, member, mine, rule,
-    schema, shown, task, titled,
+    MISSING, OWNER, PROJECT, SECRET, STATUS, ask, asked, club, club_over, comment, further, member, mine,
+    rule, schema, shown, task, titled,
 };
 use crate::support::fixture::Fixture;
 use crate::support::studio::{Studio, at_version, create, delete, id, link, named, update, words};
@@ -58,6 +58,19 @@ pub(super) async fn each_operation_is_granted_by_its_own_rule<F: Fixture>() {
         assert_eq!(answer, expected, "{told}");
         assert_eq!(studio.head(), head + u64::from(wrote), "{told}");
     }
+}
+
+/// Who may add members is an editor already: a membership does not give the right to create itself.
+pub(super) async fn a_create_is_judged_by_what_was_there_before_it<F: Fixture>() {
+    let studio = club_over::<F>(further(&schema())).await;
+    let (head, no) = (studio.head(), Err(forbidden(0, Operation::Create)));
+    assert_eq!(ask(&studio, "bo", [member(14, "bo", 1, "editor")]).await, no);
+    assert_eq!(studio.head(), head);
+    let by_an_editor = ask(&studio, "ada", [member(14, "bo", 1, "editor")]).await.unwrap();
+    assert_eq!(by_an_editor.results[0].status, OpStatus::Created);
+    // From here on bo is one too.
+    let by_the_new_one = ask(&studio, "bo", [member(15, "cy", 1, "viewer")]).await.unwrap();
+    assert_eq!(by_the_new_one.results[0].status, OpStatus::Created);
 }
 
 pub(super) async fn nobody_and_a_disabled_account_may_nothing<F: Fixture>() {

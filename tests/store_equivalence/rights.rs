@@ -19,6 +19,7 @@ use tidewire::store::{
 use super::told;
 use crate::support::at_once::Now;
 use crate::support::club::{self, OF_PROJECT, OF_ROLE, OF_USER, OWNER, PROJECT, SECRET, STATUS, TITLE};
+use crate::support::properties::stories;
 use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, unit, words};
 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
@@ -394,7 +395,7 @@ fn same_rights([sqlite, memory]: [&Studio; 2]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(48))]
 
     #[test]
     fn every_user_writes_and_sees_the_same_on_sqlite_and_on_the_model(

@@ -24,6 +24,7 @@ pub(crate) mod overlay;
 pub(crate) mod owned;
 pub mod peer;
 pub mod process;
+pub(crate) mod properties;
 pub mod puppet;
 pub mod random;
 pub mod ruled;

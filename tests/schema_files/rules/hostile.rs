@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::support::properties::stories;
 
 /// Of a rule that cannot be quoted by one kind of quotes.
 fn answered(rule: &str) -> Result<Schema, Vec<Json>> {
@@ -110,7 +111,7 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(stories(2000))]
 
     #[test]
     fn no_text_harms_the_checker(rule in prop_oneof![pieces(), "\\PC{0,200}", ".{0,200}"]) {
