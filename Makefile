@@ -22,15 +22,18 @@ lint: rust-tools node_modules/.installed ## format and lint checks, JS types, li
 	npm run --silent types
 	.ci/deny
 
+# The program that the tests drive. Made with them, so that its libraries are built once and not a second time with fewer features.
+.PHONY: program
+program:
+	$(CARGO) test --test it --no-run
+
 .PHONY: rust-test
 rust-test: ## all Rust tests, one binary
-	$(CARGO) build --bin tidewire
 	$(CARGO) test --lib --test it --no-run
 	$(WITHIN) 30m "the Rust tests" $(CARGO) test --lib --test it
 
 .PHONY: js-test
-js-test: node_modules/.installed ## the browser modules and the declarations on node --test
-	$(CARGO) build --bin tidewire
+js-test: program node_modules/.installed ## the browser modules and the declarations on node --test
 	$(WITHIN) 15m "the tests of the browser modules" npm test --silent
 
 .PHONY: js-faults
@@ -44,18 +47,15 @@ chaos: node_modules/.installed ## the stories of the browser modules, 20,000 of 
 	  rules_property store_equivalence unit_differential unit_end:: lookups::every sequences:: hostile round_trip || exit 1; done
 
 .PHONY: openapi
-openapi: tools ## bad input for every described operation, made by schemathesis
-	$(CARGO) build --bin tidewire
+openapi: program tools ## bad input for every described operation, made by schemathesis
 	$(WITHIN) 30m "the bad input of schemathesis" tests/openapi/run
 
 .PHONY: e2e
-e2e: tools node_modules/.installed ## two windows in a real Chromium
-	$(CARGO) build --bin tidewire
+e2e: program tools node_modules/.installed ## two windows in a real Chromium
 	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
 .PHONY: screenshots
-screenshots: tools node_modules/.installed ## makes pictures/two-windows.gif, the moving picture of the README
-	$(CARGO) build --bin tidewire
+screenshots: program tools node_modules/.installed ## makes pictures/two-windows.gif, the moving picture of the README
 	$(WITHIN) 10m "the picture" node tests/e2e/picture.js
 
 .PHONY: bench
