@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::app::TestApp;
+use crate::support::app::{Answer, TestApp};
 use crate::support::socket::PATIENCE;
 
 #[tokio::test]
@@ -23,7 +23,18 @@ async fn health_answers_ok() {
 async fn every_entity_has_a_page_without_room_for_foreign_scripts() {
     let app = TestApp::start().await;
     let api = app.client();
-    for (path, status) in [("/_/", 200), ("/_/e/tasks", 200), ("/_/e/users", 200), ("/_/e/nope", 404)] {
+    for (path, status) in [
+        ("/_/", 200),
+        ("/_/schema", 200),
+        ("/_/api", 200),
+        ("/_/e/tasks", 200),
+        ("/_/e/users", 200),
+        ("/_/e/nope", 404),
+        // Whether there is such a record is for the API to say.
+        ("/_/e/tasks/0190", 200),
+        ("/_/e/nope/0190", 404),
+        ("/_/e/tasks/0190/x", 404),
+    ] {
         let page = api.call("GET", path, json!(null)).await;
         assert_eq!(page.status, status, "{path}");
         assert!(page.header("content-type").starts_with("text/html"), "{path}");
@@ -109,6 +120,27 @@ async fn a_text_of_the_public_folder_says_that_it_is_utf_8() {
         let answer = app.client().call("GET", path, json!(null)).await;
         assert_eq!(answer.header("content-type"), media, "{path}");
     }
+}
+
+/// What the program itself serves is the same for every caller, so its length tells nothing.
+#[tokio::test]
+async fn a_module_is_sent_in_gzip_to_a_browser_that_takes_it_and_plainly_to_others() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    for path in ["/static/realtime.js", "/static/pages/pages.css", "/_/"] {
+        let plain = client.call("GET", path, json!(null)).await;
+        let small = client.call_with("GET", path, json!(null), &[("accept-encoding", "br, gzip")]).await;
+        assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "{path}");
+        assert_eq!((small.status, small.header("content-encoding")), (200, "gzip"), "{path}");
+        assert_eq!((plain.header("vary"), small.header("vary")), ("accept-encoding", "accept-encoding"));
+        assert_ne!(plain.header("etag"), small.header("etag"), "two texts, two tags: {path}");
+        let length = |answer: &Answer| answer.header("content-length").parse::<usize>().unwrap();
+        assert!(length(&small) < length(&plain), "{path}");
+        let known = [("accept-encoding", "gzip"), ("if-none-match", small.header("etag"))];
+        assert_eq!(client.call_with("GET", path, json!(null), &known).await.status, 304, "{path}");
+    }
+    let record = client.call_with("GET", "/api/schema", json!(null), &[("accept-encoding", "gzip")]).await;
+    assert_eq!(record.header("content-encoding"), "", "answers of the API differ from caller to caller");
 }
 
 /// A slow reader of a file holds a descriptor of the server.

@@ -45,6 +45,7 @@ mod schema;
 mod scripts;
 pub mod server;
 mod session;
+mod smaller;
 pub mod socket_options;
 mod sse;
 mod state;

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -25,6 +25,7 @@ use tower_http::services::ServeDir;
 use super::headers::{PAGE_POLICY, PERMISSIONS_POLICY};
 use super::problem::Problem;
 use super::scripts::without_comments;
+use super::smaller;
 use super::state::AppState;
 use crate::config::Config;
 use crate::protocol::Code;
@@ -39,9 +40,12 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/_", get(|| async { Redirect::permanent("/_/") }))
         .route("/_/", get(home))
         .route("/_/account", get(user))
+        .route("/_/api", get(async |headers: HeaderMap| page("pages/api.html", &headers)))
         .route("/_/login", get(user))
         .route("/_/register", get(user))
+        .route("/_/schema", get(async |headers: HeaderMap| page("pages/schema.html", &headers)))
         .route("/_/e/{plural}", get(entity))
+        .route("/_/e/{plural}/{id}", get(record))
         .route("/static/{*path}", get(asset))
 }
 
@@ -139,6 +143,18 @@ async fn entity(State(state): State<AppState>, Path(plural): Path<String>, heade
     }
 }
 
+/// Whether there is such a record is for the API to say, which knows what the user may see.
+async fn record(
+    State(state): State<AppState>,
+    Path((plural, _)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    match state.schema().by_plural(&plural) {
+        Some(_) => page("pages/record.html", &headers),
+        None => not_found(),
+    }
+}
+
 async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match Static::get(&path).filter(|_| !is_hidden(&path)) {
         Some(file) => embedded(&path, file, &headers),
@@ -156,7 +172,9 @@ fn page(path: &str, headers: &HeaderMap) -> Response {
 /// The file with its hash as ETag; a browser that holds it gets 304.
 fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let hash: String = file.metadata.sha256_hash().iter().take(16).map(|b| format!("{b:02x}")).collect();
-    let etag = format!("\"{hash}\"");
+    let is_small = smaller::accepts(headers);
+    // Two texts of one file are two representations.
+    let etag = format!("\"{hash}{}\"", if is_small { "-gzip" } else { "" });
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let fresh =
         known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
@@ -164,9 +182,16 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mime = media_type(path, file.metadata.mimetype());
-        ([(header::CONTENT_TYPE, mime)], sent(path, file)).into_response()
+        let content = [(header::CONTENT_TYPE, mime)];
+        if is_small {
+            let bytes = smaller::of(path, &hash, || sent(path, file));
+            ([(header::CONTENT_ENCODING, "gzip")], content, bytes).into_response()
+        } else {
+            (content, sent(path, file)).into_response()
+        }
     };
     let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Ok(etag) = HeaderValue::try_from(etag) {
         headers.insert(header::ETAG, etag);
     }
@@ -197,9 +222,12 @@ fn is_hidden(path: &str) -> bool {
     path.split('/').any(|segment| segment.starts_with('.'))
 }
 
+/// A page without a script: it is shown where anything else may be wrong, too.
 fn not_found() -> Response {
-    let page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
-                <h1>Not found</h1><p>There is nothing at this address. <a href=\"/_/\">All entities</a></p></html>";
-    let policy = [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
-    (StatusCode::NOT_FOUND, policy, Html(page)).into_response()
+    let page = Static::get("pages/missing.html").map(|file| file.data.into_owned()).unwrap_or_default();
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+    ];
+    (StatusCode::NOT_FOUND, headers, page).into_response()
 }

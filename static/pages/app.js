@@ -7,6 +7,7 @@ import { login } from '/static/auth.js';
 import { ChannelSubscriber } from '/static/channels.js';
 import { RealtimeClient } from '/static/realtime.js';
 import { element, find } from './dom.js';
+import { show as showKeys } from './help.js';
 import { userOf } from './who.js';
 
 /** A shape and a word for each status, because colour alone is not enough. */
@@ -17,7 +18,14 @@ const BADGES = {
   offline: ['○', 'Offline'],
 };
 
-/** @param {string[]} crumbs Where this page is, below the home page. */
+/** The pages that lead everywhere else. @type {[path: string, text: string][]} */
+const PAGES = [
+  ['/_/', 'Entities'],
+  ['/_/schema', 'Schema'],
+  ['/_/api', 'API'],
+];
+
+/** @param {(string | {text: string, path: string})[]} crumbs Where this page is, below the home page. The last one is this page. */
 export function start(...crumbs) {
   const as = new URLSearchParams(location.search).get('as') || null;
   const query = as ? `?as=${encodeURIComponent(as)}` : '';
@@ -30,12 +38,18 @@ export function start(...crumbs) {
   const link = (path) => path + query;
 
   const brand = element('a', { class: 'brand', href: link('/_/') }, 'Tidewire');
-  const trail = crumbs.map((crumb) => element('span', { 'aria-current': 'page' }, crumb));
+  const trail = crumbs.map((crumb) =>
+    typeof crumb === 'string' ? element('span', { 'aria-current': 'page' }, crumb) : element('a', { class: 'crumb', href: link(crumb.path) }, crumb.text),
+  );
   const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
+  const help = element('button', { type: 'button', class: 'quiet', 'aria-label': 'Keys of this page', title: 'Keys of this page (?)', click: showKeys }, '?');
+  const current = (/** @type {string} */ path) => (location.pathname === path ? 'page' : null);
+  const pages = PAGES.map(([path, text]) => element('a', { href: link(path), 'aria-current': current(path) }, text));
+  const ways = element('nav', { 'aria-label': 'Pages', class: 'pages' }, ...pages, help);
   const { me, refused } = userOf({ rt, channels, auth, as, isBusy });
-  find('.bar').append(nav, badge(rt), me);
+  find('.bar').append(nav, ways, badge(rt), me);
   followSchema(rt);
-  return { api, rt, channels, link, refused };
+  return { api, rt, channels, auth, as, link, refused };
 }
 
 /**
@@ -61,9 +75,9 @@ function followSchema(rt) {
 /** Whether a reload would lose what the user has typed. */
 function isBusy() {
   /** @type {NodeListOf<HTMLInputElement | HTMLTextAreaElement>} */
-  const fields = document.querySelectorAll('main input:not([type=checkbox]), main textarea');
+  const fields = document.querySelectorAll('main :is(input:not([type=checkbox], [type=radio], [type=search]), textarea)');
   const typed = Array.from(fields).some(({ value, defaultValue }) => value !== defaultValue);
-  return typed || document.querySelector('dialog[open]') !== null;
+  return typed || document.querySelector('dialog:modal') !== null;
 }
 
 /** @param {RealtimeClient} rt */

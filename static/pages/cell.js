@@ -1,24 +1,23 @@
 /**
  * One cell of the table while it is edited. A change from elsewhere never touches what is being typed: it is shown beside it.
  */
-import { ApiError } from '/static/api.js';
 import { element, say, words } from './dom.js';
 import { editor, labelOf, view } from './fields.js';
 
-/** How often a save is repeated when only other fields of the record changed under it. */
-const REBASES = 5;
+/** Room below and beside a cell that its editor needs, in pixels. */
+const ROOM = { below: 170, beside: 300 };
 
 export class CellEditor {
   #td;
   #field;
   #context;
-  /** The record as last seen; `#base` is the field's value when the editor was opened or the user was told. */
-  #row;
+  /** The field's value when the editor was opened or the user was told of another one. */
   #base;
+  #row;
   #editor;
   #error = element('p', { class: 'error', role: 'alert', hidden: true });
   #remote = element('p', { class: 'remote', role: 'status', hidden: true });
-  #busy = false;
+  #lease = element('p', { class: 'muted', role: 'status', hidden: true });
   #gone = false;
 
   /**
@@ -27,7 +26,9 @@ export class CellEditor {
    * @param {import('./fields.js').Row} row
    * @param {object} context
    * @param {import('./fields.js').Refs} context.refs
-   * @param {(patch: object, ifMatch: number) => Promise<import('./fields.js').Row>} context.save
+   * @param {any} [context.typed] What stands in the input at first, in place of the record's value.
+   * @param {(value: any) => void} context.save Shows it at once, and sends it.
+   * @param {() => string | null} context.by Who changed the record last.
    * @param {(focus: boolean) => void} context.close Called once, when the cell is to be drawn again.
    */
   constructor(td, field, row, context) {
@@ -36,24 +37,25 @@ export class CellEditor {
     this.#row = row;
     this.#base = row[field.name];
     this.#context = context;
-    this.#editor = editor(field, this.#base, context.refs, { 'aria-label': labelOf(field.name) });
-    const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
-      element('button', { type: 'button', click }, text);
-    td.replaceChildren(
-      element(
-        'div',
-        { class: 'editor', keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event) },
-        this.#editor.input,
-        element(
-          'span',
-          { class: 'actions' },
-          button('Save', () => this.#save()),
-          button('Cancel', () => this.#close(true)),
-        ),
-        this.#error,
-        this.#remote,
-      ),
+    const shown = context.typed === undefined ? this.#base : context.typed;
+    this.#editor = editor(field, shown, context.refs, { 'aria-label': labelOf(field.name) });
+    const button = (/** @type {string} */ text, /** @type {() => void} */ click, /** @type {string | null} */ name = null) =>
+      element('button', { type: 'button', class: name, click }, text);
+    const { right, bottom } = td.getBoundingClientRect();
+    const frame = td.closest('.scroll')?.getBoundingClientRect();
+    const box = element(
+      'div',
+      { class: 'editor', keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event) },
+      this.#editor.input,
+      element('span', { class: 'actions' }, button('Save', () => this.#save(), 'primary'), button('Cancel', () => this.#close(true))),
+      this.#error,
+      this.#remote,
+      this.#lease,
     );
+    // Inside of the frame that scrolls, wherever the cell is.
+    if (frame && frame.right - right < ROOM.beside - td.offsetWidth) box.classList.add('left');
+    if (frame && frame.bottom - bottom < ROOM.below && td.getBoundingClientRect().top - frame.top > ROOM.below) box.classList.add('up');
+    td.replaceChildren(box);
     td.classList.add('editing');
     td.addEventListener('focusout', this.#leave);
     this.#editor.input.focus({ preventScroll: true });
@@ -72,7 +74,12 @@ export class CellEditor {
     this.#row = row;
     if (this.#gone) this.#remote.hidden = true;
     this.#gone = false;
-    if (!same(before, row[name]) && !this.#busy) this.#showRemote(row[name]);
+    if (!same(before, row[name])) this.#showRemote(row[name]);
+  }
+
+  /** @param {string | null} holder Another user who says that they edit the record. */
+  leased(holder) {
+    say(this.#lease, holder && `${holder} is editing this record.`);
   }
 
   /** @param {any} value */
@@ -80,7 +87,8 @@ export class CellEditor {
     // The user sees it now, so saving over it is a decision.
     this.#base = value;
     const take = element('button', { type: 'button', click: () => this.#close(true) }, 'Use this value');
-    this.#tell('Changed elsewhere to ', element('strong', {}, view(this.#field, value, this.#context.refs)), ' ', take);
+    const by = this.#context.by();
+    this.#tell(by ? `${by} changed this to ` : 'Changed elsewhere to ', element('strong', {}, view(this.#field, value, this.#context.refs)), ' ', take);
   }
 
   /** @param {(Node | string)[]} children */
@@ -89,48 +97,19 @@ export class CellEditor {
     this.#remote.hidden = false;
   }
 
-  async #save() {
-    if (this.#busy) return;
-    const { name } = this.#field;
-    this.#busy = true;
+  #save() {
+    if (this.#gone) return;
     say(this.#error, null);
     try {
       const value = this.#editor.read();
-      if (!same(value, this.#base)) await this.#send({ [name]: value }, REBASES);
+      if (!same(value, this.#base)) this.#context.save(value);
       this.#close(true);
     } catch (error) {
-      if (error instanceof ApiError && error.code === 'VERSION_CONFLICT' && error.current) {
-        this.#row = error.current;
-        this.#showRemote(error.current[name]);
-      } else this.#fail(/** @type {any} */ (error));
+      // Not even a value yet.
+      say(this.#error, words(error));
+      this.#editor.input.setAttribute('aria-invalid', 'true');
+      this.#editor.input.focus();
     }
-    this.#busy = false;
-  }
-
-  /**
-   * Only over a version that the user has seen; but a change of other fields is no conflict.
-   *
-   * @param {object} patch
-   * @param {number} tries
-   * @returns {Promise<void>}
-   */
-  async #send(patch, tries) {
-    try {
-      await this.#context.save(patch, this.#row.version);
-    } catch (error) {
-      const current = error instanceof ApiError && error.code === 'VERSION_CONFLICT' ? error.current : null;
-      if (!current || tries === 0 || !same(current[this.#field.name], this.#base)) throw error;
-      this.#row = current;
-      return this.#send(patch, tries - 1);
-    }
-  }
-
-  /** @param {{message: string, hint?: string, errors?: {field: string, message: string}[]}} error */
-  #fail(error) {
-    const own = error.errors?.find(({ field }) => field === this.#field.name);
-    say(this.#error, own ? own.message : words(error));
-    this.#editor.input.setAttribute('aria-invalid', 'true');
-    this.#editor.input.focus();
   }
 
   /** @param {KeyboardEvent} event */
@@ -146,8 +125,7 @@ export class CellEditor {
 
   /** Leaving an editor in which nothing was changed closes it; otherwise what was typed stays. */
   #leave = (/** @type {FocusEvent} */ event) => {
-    if (this.#busy || !this.#remote.hidden || this.#td.contains(/** @type {Node | null} */ (event.relatedTarget)))
-      return;
+    if (!this.#remote.hidden || this.#td.contains(/** @type {Node | null} */ (event.relatedTarget))) return;
     try {
       if (same(this.#editor.read(), this.#base)) this.#close(false);
     } catch {

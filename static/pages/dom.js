@@ -49,6 +49,9 @@ export function say(where, text) {
 
 /** What to tell about a failed request, in the server's words. @param {any} error */
 export function words(error) {
-  const message = error.message ?? error.code;
-  return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${error.hint}` : message;
+  const message = plain(error.message ?? error.code);
+  return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${plain(error.hint)}` : message;
 }
+
+/** Names stand in backticks in the server's words, which are for terminals, too. @param {string} text */
+export const plain = (text) => text.replace(/`([^`]*)`/g, '“$1”');

@@ -1,22 +1,39 @@
 /**
  * `/_/e/{plural}`: one entity as a live table.
  */
+import { OptimisticManager } from '/static/optimistic.js';
 import { PresenceManager } from '/static/presence.js';
+import { announcer } from './announcer.js';
 import { start } from './app.js';
-import { element, find, say, words } from './dom.js';
+import { addressOf, askedOf } from './asked.js';
+import { confirmDelete } from './confirm.js';
+import { find, say, words } from './dom.js';
+import { drawer } from './drawer.js';
 import { labelOf, nameOf } from './fields.js';
 import { addForm } from './form.js';
+import { Grid } from './grid.js';
+import { keys } from './help.js';
 import { whoIsHere } from './here.js';
-import { LiveTable } from './table.js';
+import { references } from './refs.js';
+import { Source } from './source.js';
+import { columnsOf, toolbar } from './toolbar.js';
 
-/** Rows drawn at most. */
-const SHOWN = 1000;
-/** The live region speaks at most this often. */
-const QUIET = 5000;
+/** @type {[string, string][]} */
+const KEYS = [
+  ['↑ ↓ ← →', 'Move between cells'],
+  ['Home End', 'First and last cell of the row, with Ctrl of the table'],
+  ['PgUp PgDn', 'Ten rows up and down'],
+  ['Enter', 'Edit the cell, and save it'],
+  ['Esc', 'Cancel'],
+  ['o', 'Open the record'],
+  ['Delete', 'Delete the record'],
+  ['n', 'New record'],
+  ['/', 'Search'],
+];
 
 const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const title = labelOf(plural);
-const { api, rt, channels, refused } = start(title);
+const { api, rt, channels, auth, link, refused } = start(title);
 document.title = `${title} · Tidewire`;
 find('h1').textContent = title;
 
@@ -35,135 +52,131 @@ try {
  * @param {import('../api.js').Entity[]} entities
  */
 function show(entity, entities) {
-  const refs = references(entity, entities);
-  const ask = confirmation();
-  const here = whoIsHere(new PresenceManager(rt).join(entity.name), find('#here'), () => table.drawVisitors());
+  const db = new OptimisticManager(api, rt, { auth });
+  const refs = references(entity, { api, channels, entities, link });
+  const presence = new PresenceManager(rt);
+  const here = whoIsHere(presence.join(entity.name), find('#here'), () => grid.drawVisitors());
+  const href = (/** @type {string} */ id) => link(`/_/e/${encodeURIComponent(plural)}/${encodeURIComponent(id)}`);
+  let { unknown, ...asked } = askedOf(new URLSearchParams(location.search), entity);
   /** @type {HTMLTableElement} */
-  const grid = find('#rows');
-  const table = new LiveTable(grid, {
+  const table = find('#rows');
+  const fresh = find('#fresh');
+  const grid = new Grid(find('.scroll'), table, {
     entity,
     refs,
-    save: (id, patch, ifMatch) => api.update(plural, id, patch, { ifMatch }),
-    remove: (row) => ask(nameOf(entity, row), () => api.delete(plural, row.id)),
+    change: (id, patch) => void db.update(entity.name, id, patch, { ifMatch: true }),
+    meta: (id) => source.meta(id),
+    remove: (row) => confirmDelete(nameOf(entity, row), () => api.delete(plural, row.id)),
     left: () => describe(),
+    href,
     visitors: (id) => here.at(id),
     go: (id, field, writes) => here.go(id, field, writes),
+    lease: (id, told) => followLease(presence, `${entity.name}/${encodeURIComponent(id)}`, told),
+    drawn: () => describe(),
+    need: (rows) => source.need(rows),
+    held: (rows) => say(fresh, rows > 0 ? `${rows.toLocaleString()} new ${rows === 1 ? 'row' : 'rows'}: show` : null),
+    tell: announcer(find('#news')),
+    sort: (name) => tools.sort(name),
+    compare: (mutation) => decide(mutation),
   });
-  const form = addForm(find('#add'), { entity, refs, add: (data) => api.create(plural, data) });
-  refs.listen(() => {
-    table.drawRefs();
-    form.drawRefs();
-  });
+  fresh.addEventListener('click', () => grid.release());
 
-  const list = channels.list(entity.name, { sort: '-created_at' });
-  const tell = announcer();
-  let drawn = false;
-  list.listen((rows) => {
-    const counts = table.draw(rows.slice(0, SHOWN), { quiet: !drawn });
-    if (drawn) tell(counts);
-    if (!drawn && location.hash) table.show(decodeURIComponent(location.hash.slice(1)));
-    drawn = true;
+  const source = new Source({ api, rt, channels, entity }, (quiet) => {
+    grid.update(source.rows, source.unread, quiet);
+    // A refusal is told although nothing is drawn.
+    if (source.rows.length === 0) describe();
   });
-  const describe = () => {
-    const state = list.state.value;
-    const { length } = list.value;
-    const loading = state === 'loading';
+  const side = drawer(find('#tools'));
+  find('#drawer-title').textContent = `New ${entity.name}`;
+  const form = addForm(find('#add'), {
+    entity,
+    refs,
+    add: (data) => api.create(plural, data),
+    added: (row) => {
+      if (row.version === undefined) return;
+      grid.expect(row.id);
+      side.close();
+    },
+  });
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open() });
+  refs.listen(() => {
+    grid.drawRefs();
+    form.drawRefs();
+    tools.draw();
+  });
+  for (const changes of [db.pending, db.failed]) changes.listen(() => grid.refuse(db.failed.value));
+  keys(KEYS, { n: () => side.open(), '/': () => tools.focusSearch() });
+
+  /** @param {import('./asked.js').Asked} next */
+  function ask(next) {
+    const columns = asked.columns?.join() !== next.columns?.join() || asked.sort !== next.sort;
+    asked = next;
+    const address = addressOf(asked, new URLSearchParams(location.search));
+    history.replaceState(null, '', `${location.pathname}${address.size > 0 ? `?${address}` : ''}${location.hash}`);
+    if (columns) grid.setColumns(columnsOf(asked, entity), asked.sort, sortable);
+    else grid.clear();
+    // Rows that are known already come at once.
+    if (!source.ask(asked)) grid.update(source.rows, source.unread, true);
+  }
+
+  /** @param {import('../mutation.js').Mutation} mutation */
+  async function decide(mutation) {
+    const { compare } = await import('./compare.js');
+    const { conflict } = mutation;
+    if (!conflict) return mutation.retry();
+    const chosen = await compare(conflict, entity.fields, refs, source.meta(mutation.id).by);
+    if (chosen === null) return;
+    const { id } = mutation;
+    mutation.discard();
+    if (Object.keys(chosen).length > 0) db.update(entity.name, id, chosen, { ifMatch: true });
+  }
+
+  function describe() {
+    const { state, error, count, rows } = source;
     const denied = state === 'denied';
-    grid.setAttribute('aria-busy', String(state !== 'live'));
-    grid.hidden = find('#keys').hidden = table.isEmpty;
-    say(
-      find('#empty'),
-      !table.isEmpty || denied ? null : loading ? 'Loading…' : `No ${plural} yet, or none that you may see.`,
-    );
-    const shown = length > SHOWN ? `, the newest ${SHOWN.toLocaleString()} shown` : '';
+    const loading = state === 'loading';
+    table.setAttribute('aria-busy', String(state !== 'live'));
+    table.hidden = rows.length === 0 && grid.isEmpty;
+    const filtered = asked.filters.length > 0 || asked.find !== '';
+    const none = filtered ? `No ${plural} match.` : `No ${plural} yet, or none that you may see.`;
+    say(find('#empty'), !table.hidden || denied || error ? null : loading ? 'Loading…' : none);
+    find('.scroll').hidden = table.hidden;
+    tools.close(denied);
     const old = state === 'stale' ? ' · catching up…' : '';
-    find('#add').hidden = denied;
-    const rows = `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
-    find('#count').textContent = loading || denied ? '' : rows;
-    const { value: error } = list.error;
+    const total = count === null ? `more than ${rows.length.toLocaleString()}` : count.toLocaleString();
+    find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? ' match' : ''}${old}`;
     const closed = error?.code === 'UNKNOWN_ENTITY';
-    say(find('#problem'), closed ? `You have no access to ${plural}.` : error && words(error));
+    const missing = unknown.length > 0 ? `The address has a filter that ${plural} do not have: ${unknown.join(', ')}.` : null;
+    say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : missing);
     if (closed) refused();
-  };
-  for (const source of [list, list.state, list.error]) source.listen(describe);
+  }
+
+  grid.setColumns(columnsOf(asked, entity), asked.sort, sortable);
+  source.ask(asked);
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  if (wanted) source.first.then(() => grid.show(wanted));
   describe();
 }
 
+/** @param {import('./fields.js').Field} field */
+function sortable({ type }) {
+  return type !== 'json';
+}
+
 /**
- * The records that this entity's fields refer to, by name.
- *
- * @param {import('../api.js').Entity} entity
- * @param {import('../api.js').Entity[]} entities
+ * @param {PresenceManager} presence
+ * @param {string} resource
+ * @param {(holder: string | null) => void} told
  */
-function references(entity, entities) {
-  const targets = new Set(entity.fields.filter(({ type }) => type === 'ref').map((field) => field.entity));
-  const lists = new Map(
-    entities
-      .filter(({ name }) => targets.has(name))
-      .map((target) => [target.name, { target, list: channels.list(target.name) }]),
-  );
-  /** @type {Map<string, Map<string, string>>} */
-  const names = new Map();
-  const read = (/** @type {string} */ name) => {
-    const found = lists.get(name);
-    if (found) names.set(name, new Map(found.list.value.map((row) => [row.id, nameOf(found.target, row)])));
-  };
-  return {
-    name: (/** @type {string} */ name, /** @type {string} */ id) => names.get(name)?.get(id) ?? `…${id.slice(-8)}`,
-    choices: (/** @type {string} */ name) => Array.from(names.get(name) ?? [], ([id, text]) => ({ id, name: text })),
-    listen: (/** @type {() => void} */ changed) => {
-      for (const [name, { list }] of lists) {
-        list.listen(() => {
-          read(name);
-          changed();
-        });
-      }
-    },
-  };
-}
-
-/** @returns {(name: string, act: () => Promise<unknown>) => void} asks before it acts; stays open while that fails. */
-function confirmation() {
-  /** @type {HTMLDialogElement} */
-  const dialog = find('#confirm');
-  const problem = find('.error', dialog);
-  /** @type {HTMLButtonElement} */
-  const button = find('.danger', dialog);
-  let action = async () => {};
-  button.addEventListener('click', async () => {
-    button.disabled = true;
-    try {
-      await action();
-      dialog.close();
-    } catch (error) {
-      say(problem, words(error));
-    }
-    button.disabled = false;
+function followLease(presence, resource, told) {
+  const place = presence.watch(resource);
+  const me = () => rt.detail.value.userId;
+  const stop = place.lease.subscribe((lease) => {
+    const holder = lease && lease.holder !== me() ? lease.holder : null;
+    told(holder && (place.users.value.find(({ id }) => id === holder)?.name ?? holder));
   });
-  return (name, act) => {
-    find('h2', dialog).textContent = `Delete “${name}”?`;
-    say(problem, null);
-    action = async () => void (await act());
-    dialog.showModal();
-  };
-}
-
-/** Tells a screen reader what changed: one sentence for everything within a few seconds. */
-function announcer() {
-  const news = find('#news');
-  const sum = { added: 0, changed: 0, removed: 0 };
-  let waiting = false;
-  return (/** @type {{added: number, changed: number, removed: number}} */ counts) => {
-    sum.added += counts.added;
-    sum.changed += counts.changed;
-    sum.removed += counts.removed;
-    if (waiting || sum.added + sum.changed + sum.removed === 0) return;
-    waiting = true;
-    setTimeout(() => {
-      waiting = false;
-      const parts = Object.entries(sum).filter(([, count]) => count > 0);
-      news.replaceChildren(element('span', {}, parts.map(([what, count]) => `${count} ${what}`).join(', ')));
-      sum.added = sum.changed = sum.removed = 0;
-    }, QUIET);
+  return () => {
+    stop();
+    place.leave();
   };
 }

@@ -12,7 +12,8 @@ import { element } from './dom.js';
  * @typedef {(entity: string, id: string) => string} NameOfRecord
  * @typedef {object} Refs
  * @property {NameOfRecord} name
- * @property {(entity: string) => {id: string, name: string}[]} choices
+ * @property {(entity: string) => {id: string, name: string}[] | undefined} choices Undefined: there are too many.
+ * @property {(entity: string, id: string) => string | null} href The page of a record.
  *
  * @typedef {object} Editor
  * @property {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} input
@@ -21,8 +22,6 @@ import { element } from './dom.js';
 
 /** How long a button says that it has copied, in milliseconds. */
 const COPIED = 1500;
-/** Above this many records, a reference is typed rather than chosen. */
-const CHOICES = 500;
 
 /**
  * @param {Entity} entity
@@ -58,7 +57,7 @@ export function view(field, value, refs) {
     case 'bool':
       return new Text(value ? 'yes' : 'no');
     case 'ref':
-      return element('span', { title: value }, refs.name(field.entity ?? '', value));
+      return reference(field.entity ?? '', String(value), refs);
     case 'datetime':
       return element('time', { datetime: value, title: value }, moment(new Date(value), new Date()));
     case 'date':
@@ -66,10 +65,18 @@ export function view(field, value, refs) {
     case 'uuid':
       return copyButton(String(value), `Copy ${value}`, short(String(value)));
     case 'json':
-      return element('code', {}, JSON.stringify(value));
+      return element('code', { title: JSON.stringify(value) }, JSON.stringify(value));
     default:
       return new Text(String(value));
   }
+}
+
+/** The name of a record, and the way to it. @param {string} entity @param {string} id @param {Refs} refs */
+function reference(entity, id, refs) {
+  const name = refs.name(entity, id);
+  const href = refs.href(entity, id);
+  const way = href === null ? [] : [' ', element('a', { href, class: 'way', tabindex: -1, 'aria-label': `Open ${name}` }, '→')];
+  return element('span', { title: id }, name, ...way);
 }
 
 /**
@@ -119,7 +126,7 @@ export function editor(field, value, refs, props) {
       );
     case 'ref': {
       const choices = refs.choices(field.entity ?? '');
-      if (choices.length > CHOICES) return typed(element('input', { ...common, value: text }), (id) => id);
+      if (!choices) return typed(element('input', { ...common, value: text }), (id) => id);
       if (text !== '' && !choices.some(({ id }) => id === text)) choices.unshift({ id: text, name: short(text) });
       return choice(
         choices.map((each) => ({ value: each.id, text: each.name })),

@@ -1,7 +1,7 @@
 /**
  * The form that adds a record: one input a field, errors under their fields in the server's words.
  */
-import { element, say, words } from './dom.js';
+import { element, plain, say, words } from './dom.js';
 import { editor, labelOf } from './fields.js';
 
 /**
@@ -14,14 +14,14 @@ import { editor, labelOf } from './fields.js';
  * @param {import('./fields.js').Entity} context.entity
  * @param {import('./fields.js').Refs} context.refs
  * @param {(data: object) => Promise<import('./fields.js').Row>} context.add
+ * @param {(row: import('./fields.js').Row) => void} context.added
  * @returns {{drawRefs: () => void}}
  */
-export function addForm(form, { entity, refs, add }) {
+export function addForm(form, { entity, refs, add, added }) {
   const problem = element('p', { class: 'error', role: 'alert', hidden: true });
   const button = element('button', { class: 'primary' }, `Add ${entity.name}`);
   const inputs = entity.fields.filter(({ readonly }) => !readonly).map((field) => input(field, refs));
   form.append(...inputs.map(({ label }) => label), element('div', { class: 'actions' }, button, problem));
-  form.hidden = false;
 
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -44,10 +44,11 @@ export function addForm(form, { entity, refs, add }) {
     if (wrong) return;
     button.disabled = true;
     try {
-      const { version } = await add(Object.fromEntries(data));
-      if (version === undefined) say(problem, 'The record was added, but you have no access to it.');
+      const row = await add(Object.fromEntries(data));
+      if (row.version === undefined) say(problem, 'The record was added, but you have no access to it.');
       for (const { reset } of inputs) reset();
       inputs[0]?.focus();
+      added(row);
     } catch (error) {
       const { errors = [] } = /** @type {{errors?: {field: string, message: string}[]}} */ (error);
       const known = inputs.filter(({ field }) => errors.some((each) => each.field === field.name));
@@ -55,7 +56,7 @@ export function addForm(form, { entity, refs, add }) {
         each.complain(
           errors
             .filter(({ field }) => field === each.field.name)
-            .map(({ message }) => message)
+            .map(({ message }) => plain(message))
             .join(' '),
         );
       known[0]?.focus();

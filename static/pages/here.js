@@ -5,6 +5,7 @@
  * The place of a user is a short hash of the record's id. Who has the record finds it; who may not see it learns no id.
  */
 import { element } from './dom.js';
+import { hueOf, placeOf } from './mark.js';
 
 /**
  * @typedef {import('../presence.js').Person} Person
@@ -49,7 +50,7 @@ export function whoIsHere(presence, stack, changed) {
 export function avatar({ id, name, state }, does) {
   const text = name || id;
   const made = element('span', { class: 'avatar', role: 'img', 'aria-label': `${text} ${does}`, title: `${text} ${does}`, 'data-state': state }, initials(text));
-  made.style.setProperty('--hue', String(parseInt(placeOf(id), 16) % 360));
+  made.style.setProperty('--hue', String(hueOf(id)));
   return made;
 }
 
@@ -58,11 +59,4 @@ function initials(name) {
   const words = name.split(/[\s._-]+/).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [name];
   return letters.map((word) => [...word][0]?.toUpperCase() ?? '').join('');
-}
-
-/** Thirty-two bits of an id (FNV-1a). @param {string} id */
-function placeOf(id) {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, '0');
 }

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
-import { row, stage } from './stage.js';
+import { add, row, stage } from './stage.js';
 
 const SCHEMAS = {
   'note.toml': NOTE,
@@ -26,8 +26,7 @@ test('every page leads to the login, and with a login all of them live', async (
     await at(page, '/_/e/notes');
     await page.getByText('You are ada').waitFor();
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
-    await page.getByLabel('Text').fill('of ada');
-    await page.getByRole('button', { name: 'Add Note' }).click();
+    await add(page, { Text: 'of ada' });
     await row(page, 'of ada').waitFor();
     assert.ok(sockets.length > 0 && sockets.every((url) => !url.includes('tws_')), 'no token in an address');
     await page.getByRole('button', { name: 'Log out' }).click();

@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { NOTE, at, inContext } from './notes.js';
-import { row, stage } from './stage.js';
+import { add, row, stage } from './stage.js';
 import { SCREENSHOTS } from './tidewire.js';
 
 const SCHEMAS = {
@@ -85,8 +85,7 @@ test('a user logs in at the issuer, comes back to their page, works and logs out
     await at(page, '/_/e/notes');
     await page.getByText('You are Cleo').waitFor();
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
-    await page.getByLabel('Text').fill('of cleo');
-    await page.getByRole('button', { name: 'Add Note' }).click();
+    await add(page, { Text: 'of cleo' });
     await row(page, 'of cleo').waitFor();
     await page.getByRole('link', { name: 'Account' }).click();
     await page.getByText('You are logged in as Cleo.').waitFor();

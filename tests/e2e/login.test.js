@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
-import { cell, noComplaints, row, stage } from './stage.js';
+import { add, cell, form, noComplaints, row, stage } from './stage.js';
 import { SCREENSHOTS } from './tidewire.js';
 
 const SCHEMAS = {
@@ -104,8 +104,7 @@ test('each user sees and changes what is theirs; an anonymous visitor is told so
   await visitor.goto(`${server().address}/_/e/notes`);
   await row(visitor, 'of ben').waitFor();
   assert.equal(await row(visitor, 'of ada').count(), 0);
-  await visitor.getByLabel('Text').fill('another of ben');
-  await visitor.getByRole('button', { name: 'Add Note' }).click();
+  await add(visitor, { Text: 'another of ben' });
   await row(visitor, 'another of ben').waitFor();
   await shot(visitor, 'login-notes');
   noComplaints(visitor);
@@ -119,10 +118,10 @@ test('a login that ends while the page is used is asked for again, and nothing t
     await at(page, '/_/e/notes');
     await status(page);
     await page.evaluate(() => (window.notReloaded = true));
-    await page.getByLabel('Text').fill('first');
-    await page.getByRole('button', { name: 'Add Note' }).click();
+    await add(page, { Text: 'first' });
     await row(page, 'first').waitFor();
-    await page.getByLabel('Text').fill('half a sentence');
+    const typed = (await form(page)).getByLabel('Text');
+    await typed.fill('half a sentence');
     await cell(page, 'first', 0).dblclick();
     const editor = page.getByRole('gridcell').getByRole('textbox', { name: 'text' });
     await editor.fill('first, and half a change');
@@ -141,7 +140,7 @@ test('a login that ends while the page is used is asked for again, and nothing t
     await dialog.getByRole('button', { name: 'Log in' }).click();
     await dialog.waitFor({ state: 'detached' });
     await page.getByText('or you no longer have access to it').waitFor({ state: 'hidden' });
-    assert.equal(await page.getByLabel('Text').first().inputValue(), 'half a sentence');
+    assert.equal(await typed.inputValue(), 'half a sentence');
     assert.equal(await editor.inputValue(), 'first, and half a change');
     await editor.press('Enter');
     await row(page, 'first, and half a change').waitFor();
@@ -158,12 +157,11 @@ test('a logout in one tab takes the records off the others, and asks a tab with 
     const one = await tab(context, '/_/login?next=/_/e/notes');
     await logIn(one, 'ben');
     await at(one, '/_/e/notes');
-    await one.getByLabel('Text').fill('secret');
-    await one.getByRole('button', { name: 'Add Note' }).click();
+    await add(one, { Text: 'secret' });
     await row(one, 'secret').waitFor();
     const [idle, busy, account] = [await tab(context, '/_/e/notes'), await tab(context, '/_/e/notes'), await tab(context, '/_/account')];
     for (const page of [idle, busy]) await row(page, 'secret').waitFor();
-    await busy.getByLabel('Text').fill('not yet added');
+    await (await form(busy)).getByLabel('Text').fill('not yet added');
     await one.getByRole('button', { name: 'Log out' }).click();
     await at(one, '/_/login');
     await at(idle, '/_/login');
@@ -173,9 +171,9 @@ test('a logout in one tab takes the records off the others, and asks a tab with 
     // Another tab's login is a login of all tabs.
     await logIn(idle, 'ben');
     await at(idle, '/_/e/notes');
-    await busy.getByRole('dialog').waitFor({ state: 'detached' });
+    await busy.getByRole('dialog', { name: 'You are logged out' }).waitFor({ state: 'detached' });
     await row(busy, 'secret').waitFor();
-    assert.equal(await busy.getByLabel('Text').inputValue(), 'not yet added');
+    assert.equal(await busy.locator('#drawer').getByLabel('Text').inputValue(), 'not yet added');
     // Another user's login is a page of their own.
     await idle.getByRole('button', { name: 'Log out' }).click();
     await busy.getByRole('dialog', { name: 'You are logged out' }).waitFor();
@@ -183,7 +181,7 @@ test('a logout in one tab takes the records off the others, and asks a tab with 
     await logIn(idle, 'ada');
     await at(idle, '/_/e/notes');
     await busy.getByText('You are ada').waitFor();
-    assert.equal(await busy.getByLabel('Text').inputValue(), '', 'what ben typed is not for ada');
+    assert.equal(await busy.locator('#drawer').getByLabel('Text').inputValue(), '', 'what ben typed is not for ada');
     assert.equal(await row(busy, 'secret').count(), 0);
   });
 });

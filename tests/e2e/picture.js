@@ -28,8 +28,9 @@ try {
   const film = await studio([left, right]);
 
   await film.hold(1200);
-  await film.point(left, left.getByLabel('Title'));
-  await left.getByLabel('Title').click();
+  await film.point(left, left.locator('#new'));
+  await left.locator('#new').click();
+  await film.take(500);
   for (const part of ['Bu', 'y oa', 't mi', 'lk']) {
     await left.keyboard.type(part);
     await film.take(180);

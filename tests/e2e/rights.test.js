@@ -141,14 +141,15 @@ test('what is closed, hidden or forbidden is a sentence or an empty cell, never 
   const ben = await open('/_/e/tasks?as=ben');
   await row(ben, 'Plant a tree').waitFor();
   assert.equal(await cell(ben, 'Plant a tree', 2).innerText(), '', 'the estimate is hidden');
-  // The reason stands in the cell, and what was typed stays.
+  // The reason stands below the row, and what was typed stays.
   await cell(ben, 'Plant a tree', 2).dblclick();
   const input = ben.getByRole('gridcell').getByRole('textbox', { name: 'estimate' });
   await input.fill('9');
   await ben.keyboard.press('Enter');
-  const reason = row(ben, 'Plant a tree').getByRole('alert');
+  const reason = ben.getByRole('alert').filter({ hasText: 'Estimate was not saved' });
   await reason.waitFor();
   assert.match(await reason.innerText(), /you may read this Task, but not update it/);
+  await ben.getByRole('button', { name: 'Edit', exact: true }).click();
   assert.equal(await input.inputValue(), '9');
   await shot(ben, 'rights-forbidden');
   await ben.keyboard.press('Escape');
@@ -156,15 +157,15 @@ test('what is closed, hidden or forbidden is a sentence or an empty cell, never 
 
   const closed = await open('/_/e/secrets?as=ben');
   await closed.getByRole('alert').filter({ hasText: 'secrets' }).waitFor();
-  assert.equal(await closed.getByRole('button', { name: /^Add / }).count(), 0);
+  assert.equal(await closed.getByRole('button', { name: /^(Add|New) / }).count(), 0);
   await shot(closed, 'rights-closed');
   noComplaints(closed, /status of 404/);
   const own = await open(`/_/e/secrets?as=${ADA}`);
-  await own.getByRole('button', { name: 'Add Secret' }).waitFor();
+  await own.getByRole('button', { name: 'New Secret' }).waitFor();
   // The name and the role go along over links.
   await own.getByRole('link', { name: 'Tidewire' }).click();
   await own.getByText('You are ada, admin').waitFor();
-  await own.getByRole('link', { name: 'Task', exact: true }).click();
+  await own.getByRole('link', { name: 'Tasks', exact: true }).click();
   await own.getByText('You are ada, admin').waitFor();
   await row(own, 'Clean the gutters').waitFor();
 });

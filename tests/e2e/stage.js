@@ -80,7 +80,31 @@ export async function measured(page, text, act, options) {
   return took;
 }
 
-export async function add(page, fields) {
-  for (const [name, value] of Object.entries(fields)) await page.getByLabel(name).fill(value);
-  await page.getByRole('button', { name: /^Add / }).click();
+/** The form that adds a record, at the side of the table. */
+export async function form(page) {
+  const drawer = page.locator('#drawer');
+  if (!(await drawer.isVisible())) await page.locator('#new').click();
+  return drawer;
 }
+
+/** Fills in the form that adds a record. The button is what is left to press. */
+export async function filled(page, fields) {
+  const drawer = await form(page);
+  for (const [name, value] of Object.entries(fields)) await drawer.getByLabel(name).fill(value);
+  return drawer.getByRole('button', { name: /^Add / });
+}
+
+/** Adds a record, as a person does. Where the server takes it, the form closes. */
+export async function add(page, fields) {
+  await (await filled(page, fields)).click();
+}
+
+/** Deletes a record by the menu of its row. The dialog asks. */
+export async function askToDelete(page, text) {
+  await row(page, text).getByRole('button', { name: /^More about/ }).click();
+  await page.getByRole('menuitem', { name: 'Delete…' }).click();
+  return page.getByRole('dialog', { name: `Delete “${text}”?` });
+}
+
+/** Takes the pointer off the table: rows that wait for that are shown. */
+export const lookAway = (page) => page.mouse.move(1, 1);

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { add, cell, measured, noComplaints, row, stage } from './stage.js';
+import { askToDelete, cell, filled, form, lookAway, measured, noComplaints, row, stage } from './stage.js';
 
 const WORDS = ['token', 'group', 'ticket', 'sort', 'fields', 'as', 'cursor', 'search', 'expand', 'view'];
 const PASS = `entity = "Pass"
@@ -28,10 +28,12 @@ test('a page of fields named like parameters lists, adds, edits and deletes, liv
   for (const word of [...WORDS, 'limit', 'since', 'wait', 'channel']) assert.ok(heads.includes(word), `${word} in ${heads}`);
 
   const typed = Object.fromEntries(WORDS.slice(1).map((word) => [word, `my ${word}`]));
+  await form(one);
   const label = (word) => one.locator('#add').getByLabel(new RegExp(`^${word}$`, 'i'));
   for (const [word, text] of Object.entries(typed)) await label(word).fill(text);
   await label('limit').fill('5');
-  await measured(two, 'Boarding pass', () => add(one, { 'token *': 'Boarding pass' }));
+  const pass = await filled(one, { 'token *': 'Boarding pass' });
+  await measured(two, 'Boarding pass', () => pass.click());
   const made = (await server().list('passes')).find(({ token }) => token === 'Boarding pass');
   for (const [word, text] of Object.entries({ ...typed, limit: 5, since: false })) assert.equal(made[word], text, word);
   for (const text of Object.values(typed)) assert.ok((await row(two, 'Boarding pass').innerText()).includes(text), text);
@@ -47,9 +49,9 @@ test('a page of fields named like parameters lists, adds, edits and deletes, liv
   await one.getByRole('gridcell').getByRole('combobox', { name: 'wait' }).selectOption('long');
   await measured(two, 'long', () => one.keyboard.press('Enter'));
 
+  await lookAway(one);
   await measured(one, 'Season ticket', () => server().post('passes', { token: 'Season ticket', as: 'ada', limit: 1 }));
-  await row(one, 'Season ticket').getByRole('button', { name: 'Delete Season ticket' }).click();
-  const dialog = one.getByRole('dialog', { name: 'Delete “Season ticket”?' });
+  const dialog = await askToDelete(one, 'Season ticket');
   await measured(two, 'Season ticket', () => dialog.getByRole('button', { name: 'Delete' }).click(), { gone: true });
   for (const page of [one, two]) noComplaints(page);
 });

@@ -1,0 +1,38 @@
+/**
+ * Asks before something is deleted, and stays open while that fails.
+ */
+import { element, say, words } from './dom.js';
+
+/**
+ * @param {string} name Of the record.
+ * @param {() => Promise<unknown>} act
+ * @returns {Promise<boolean>} whether it was done.
+ */
+export function confirmDelete(name, act) {
+  const title = element('h2', { id: 'confirm' }, `Delete “${name}”?`);
+  const problem = element('p', { class: 'error', role: 'alert', hidden: true });
+  const click = async () => {
+    button.disabled = true;
+    say(problem, null);
+    try {
+      await act();
+      dialog.close('done');
+    } catch (error) {
+      say(problem, words(error));
+    }
+    button.disabled = false;
+  };
+  const button = element('button', { type: 'button', class: 'danger', click }, 'Delete');
+  const cancel = element('button', { value: '', autofocus: true }, 'Cancel');
+  const text = element('p', {}, 'It is deleted for everyone. You cannot undo this.');
+  const form = element('form', { method: 'dialog' }, title, text, problem, element('div', { class: 'actions' }, cancel, button));
+  const dialog = element('dialog', { 'aria-labelledby': title.id }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue === 'done');
+    });
+  });
+}

@@ -1,0 +1,271 @@
+/**
+ * The other pages: one record, the home page, the schema, the API, and what is not there. Each with two users, with hostile texts, by
+ * the rules of accessibility, and within its budget of bytes.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PAYLOADS } from './hostile.js';
+import { noComplaints, row, stage } from './stage.js';
+import { SCREENSHOTS } from './tidewire.js';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PLAIN = (name) => readFileSync(new URL(`../fixtures/plain/${name}.toml`, import.meta.url), 'utf8');
+const SCHEMAS = {
+  'task.toml': PLAIN('task').replace('label  = "title"', 'label  = "title"\nhistory = "30d"'),
+  'project.toml': PLAIN('project'),
+  'comment.toml': PLAIN('comment'),
+};
+const { open, server } = stage(SCHEMAS);
+const shot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+const name = (text) => (page) => page.getByRole('heading', { level: 1, name: text }).waitFor();
+
+async function task(data = {}) {
+  const project = await server().post('projects', { name: 'Garden' }, 'ada');
+  return server().post('tasks', { title: 'Plant a tree', project: project.id, ...data }, 'ada');
+}
+
+test('a record has a form, its history with what changed, and the ways to other records', async () => {
+  const { id } = await task();
+  await server().post('comments', { body: 'A good idea', task: id }, 'ben');
+  await server().request('PATCH', `tasks/${id}`, { status: 'doing' }, 'ben');
+  const page = await open(`/_/e/tasks/${id}?as=ada`);
+  await name('Plant a tree')(page);
+  const history = page.locator('#history li');
+  await history.filter({ hasText: 'ben changed Status' }).waitFor();
+  assert.match(await history.first().innerText(), /open\s*→\s*doing/);
+  assert.equal(await history.count(), 2);
+  await page.getByRole('link', { name: '1 comments' }).waitFor();
+
+  await page.getByLabel('Title *').fill('Plant two trees');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Saved.').waitFor();
+  await name('Plant two trees')(page);
+  await history.filter({ hasText: 'ada changed Title' }).waitFor();
+  assert.deepEqual((await server().list('tasks')).map(({ title, status }) => [title, status]), [['Plant two trees', 'doing']]);
+  await page.getByLabel('Priority').fill('77');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('#field-priority-error').filter({ hasText: '5' }).waitFor();
+  assert.equal(await page.getByLabel('Priority').inputValue(), '77');
+  await page.getByRole('button', { name: 'Take back' }).click();
+  assert.equal(await page.getByLabel('Priority').inputValue(), '3');
+  await shot(page, 'record');
+  await page.getByRole('link', { name: '1 comments' }).click();
+  await row(page, 'A good idea').waitFor();
+  await page.getByRole('link', { name: 'Open Plant two trees' }).click();
+  await name('Plant two trees')(page);
+  await page.getByText('You are ada').waitFor();
+  await page.getByRole('button', { name: 'Delete…' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.waitForURL(/\/_\/e\/tasks\?as=ada/);
+  assert.deepEqual(await server().list('tasks'), []);
+  noComplaints(page, /status of 422/);
+});
+
+test('two users at one record see each other in the fields, and what is typed is never overwritten', async () => {
+  const { id } = await task();
+  const [ada, ben] = [await open(`/_/e/tasks/${id}?as=ada`), await open(`/_/e/tasks/${id}?as=ben`)];
+  for (const page of [ada, ben]) await name('Plant a tree')(page);
+  await ben.getByLabel('Title *').fill('Plant three trees');
+  await ada.locator('.field[data-who="ben is editing"]').filter({ hasText: 'Title' }).waitFor();
+  await ada.getByText('ben is editing this.').waitFor();
+  await ada.locator('#here').getByRole('img', { name: 'ben edits Title' }).waitFor();
+  await shot(ada, 'record-presence');
+
+  await ada.getByLabel('Title *').fill('Plant a hedge');
+  await ben.getByRole('button', { name: 'Save' }).click();
+  await ben.getByText('Saved.').waitFor();
+  await ada.getByText('ben changed this to Plant three trees').waitFor();
+  assert.equal(await ada.getByLabel('Title *').inputValue(), 'Plant a hedge');
+  // Another field follows by itself.
+  await ben.getByLabel('Status').selectOption('done');
+  await ben.getByRole('button', { name: 'Save' }).click();
+  await ada.waitForFunction(() => document.querySelector('#field-status').value === 'done');
+  assert.equal(await ada.getByLabel('Title *').inputValue(), 'Plant a hedge');
+  await ada.getByRole('button', { name: 'Use this value' }).click();
+  assert.equal(await ada.getByLabel('Title *').inputValue(), 'Plant three trees');
+
+  await ada.getByLabel('Title *').fill('Too late');
+  await server().request('DELETE', `tasks/${id}`, undefined, 'ben');
+  await ada.getByText('Copy your text: it cannot be saved.').waitFor();
+  assert.equal(await ada.getByLabel('Title *').inputValue(), 'Too late');
+  await ben.getByText(`There is no record ${id} here`).waitFor();
+  for (const page of [ada, ben]) noComplaints(page, /status of 4\d\d/);
+});
+
+test('two users save one field of a record at the same moment: the second one chooses', async () => {
+  const { id } = await task();
+  const page = await open(`/_/e/tasks/${id}?as=ada`);
+  await name('Plant a tree')(page);
+  await page.getByLabel('Title *').fill('Mine');
+  await page.getByLabel('Priority').fill('5');
+  await page.route(/\/api\/(batch|tasks)/, async (route) => {
+    await server().request('PATCH', `tasks/${id}`, { title: 'Theirs' }, 'ben');
+    await route.continue();
+  }, { times: 1 });
+  await page.getByRole('button', { name: 'Save' }).click();
+  const dialog = page.getByRole('dialog', { name: 'You both changed this' });
+  await dialog.getByText('Theirs', { exact: true }).first().waitFor();
+  await dialog.getByRole('radio').nth(1).check();
+  await dialog.getByRole('button', { name: 'Save this choice' }).click();
+  await page.getByText('Saved.').waitFor();
+  const [{ title, priority }] = await server().list('tasks');
+  assert.deepEqual([title, priority], ['Theirs', 5]);
+  assert.equal(await page.getByLabel('Title *').inputValue(), 'Theirs');
+  noComplaints(page, /status of 4\d\d/);
+});
+
+test('the home page counts, tells what happens, and who is where', async () => {
+  await task();
+  const [home, other] = [await open('/_/?as=ada'), await open('/_/e/tasks?as=ben')];
+  const card = home.locator('.card').filter({ has: home.getByRole('heading', { name: /^Tasks/ }) });
+  await card.getByText('1', { exact: true }).waitFor();
+  await home.locator('#here').getByRole('img', { name: 'ben is at Tasks' }).waitFor();
+  await server().post('tasks', { title: 'Mend the fence' }, 'ben');
+  await home.locator('#activity li').filter({ hasText: 'ben added Mend the fence' }).waitFor();
+  await card.getByText('2', { exact: true }).waitFor();
+  await card.getByRole('link', { name: 'Mend the fence' }).waitFor();
+  await shot(home, 'home');
+  for (const page of [home, other]) noComplaints(page);
+});
+
+test('the schema is a picture and words, and follows an edited file', async () => {
+  const page = await open('/_/schema');
+  const picture = page.getByRole('img', { name: /4 entities and \d references/ });
+  await picture.waitFor();
+  const sheet = page.getByRole('region', { name: 'Task' });
+  await sheet.getByText('Required; 1 to 200 characters').waitFor();
+  await sheet.getByText('The history of a record is kept for 30d.').waitFor();
+  server().edit('task.toml', (text) => text.replace('[fields]', '[fields]\nroom = { type = "text" }'));
+  await sheet.getByText('room', { exact: true }).waitFor();
+  noComplaints(page);
+});
+
+test('each request of the API has samples, and runs', async () => {
+  const { id } = await task();
+  const page = await open('/_/api?as=ada');
+  await page.getByRole('searchbox').fill('/api/tasks');
+  const open1 = async (operation) => {
+    const box = page.locator(`#${operation}`);
+    await box.locator('summary').click();
+    return box;
+  };
+  const list = await open1('listTask');
+  await list.getByLabel('Query').fill('limit=1');
+  assert.match(await list.locator('pre').first().innerText(), /^curl 'http:\/\/.*\/api\/tasks\?limit=1&as=ada'$/);
+  assert.match(await list.locator('pre').nth(1).innerText(), /api\.list\("tasks", \{"limit":"1"\}\)/);
+  await list.getByRole('button', { name: 'Run' }).click();
+  await list.getByText('200 OK').waitFor();
+  await list.locator('pre').nth(2).filter({ hasText: id }).waitFor();
+
+  const create = await open1('createTask');
+  await create.getByLabel('Body').fill('{"title": "Made here"}');
+  await create.getByRole('button', { name: 'Run' }).click();
+  await create.getByText('201 Created').waitFor();
+  assert.equal((await server().list('tasks')).length, 2);
+  const remove = await open1('deleteTask');
+  await remove.getByRole('button', { name: 'Run' }).click();
+  await remove.getByText('Fill in what stands in the address first.').waitFor();
+  await remove.getByLabel('In the address: id').fill(id);
+  await remove.getByRole('button', { name: 'Run' }).click();
+  assert.equal((await server().list('tasks')).length, 2, 'a delete is asked for twice');
+  await remove.getByRole('button', { name: 'Run it: this deletes' }).click();
+  await remove.getByText('204 No Content').waitFor();
+  assert.equal((await server().list('tasks')).length, 1);
+  await shot(page, 'api');
+  noComplaints(page);
+});
+
+const PAGES = (id) => ['/_/', '/_/e/tasks', `/_/e/tasks/${id}`, '/_/schema', '/_/api', '/_/login', '/_/account'];
+
+test('every page is styled where nothing is, keeps to the rules of accessibility, and fits a phone', async () => {
+  const { id } = await task({ due: '2030-01-31', tags: { a: 1 } });
+  await server().post('comments', { body: 'A good idea', task: id }, 'ben');
+  await server().request('PATCH', `tasks/${id}`, { status: 'doing' }, 'ben');
+  const problems = [];
+  const chrome = await open('/_/?as=ben');
+  for (const [colorScheme, viewport] of [
+    ['light', { width: 1280, height: 800 }],
+    ['dark', { width: 1280, height: 800 }],
+    ['light', { width: 390, height: 844 }],
+  ]) {
+    for (const path of [...PAGES(id), '/_/e/nope']) {
+      const context = await chrome.context().browser().newContext({ colorScheme, viewport, bypassCSP: true, reducedMotion: 'reduce' });
+      const page = await context.newPage();
+      await page.goto(`${server().address}${path}${path.includes('login') || path.includes('account') ? '' : '?as=ada'}`);
+      await page.getByRole('heading').first().waitFor();
+      if (path.endsWith('tasks')) await row(page, 'Plant a tree').waitFor();
+      if (path.includes(id)) await page.locator('#history li').first().waitFor();
+      if (path.endsWith('api')) await page.locator('.operation').first().evaluate((box) => (box.open = true));
+      await page.evaluate(AXE);
+      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+      for (const { id: rule, impact, nodes } of violations)
+        if (impact === 'serious' || impact === 'critical') problems.push(`${path} ${colorScheme} ${viewport.width}: ${rule} ${nodes[0].html.slice(0, 120)} ${nodes[0].failureSummary?.slice(0, 200)}`);
+      const over = await page.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
+      if (over > 0) problems.push(`${path} ${viewport.width}: ${over} pixels too wide`);
+      const shotName = `page-${path.replace(id, 'record').replaceAll(/\W+/g, '-')}-${colorScheme}-${viewport.width}`;
+      await page.screenshot({ path: join(SCREENSHOTS, `${shotName}.png`) });
+      await context.close();
+    }
+  }
+  assert.deepEqual(problems, []);
+});
+
+test('thirty hostile texts are text on every page', async () => {
+  const project = await server().post('projects', { name: PAYLOADS[0], description: PAYLOADS.join('\n') });
+  const ids = [];
+  for (const title of PAYLOADS) ids.push((await server().post('tasks', { title, project: project.id, tags: { [title]: title } })).id);
+  await Promise.all(PAYLOADS.map((title, at) => server().request('PATCH', `tasks/${ids[at]}`, { title: PAYLOADS[(at + 1) % 30] })));
+  const page = await open('/_/');
+  await page.locator('#activity li').nth(10).waitFor();
+  noComplaints(page);
+  for (const [at, id] of ids.entries()) {
+    await page.goto(`${server().address}/_/e/tasks/${id}`);
+    await page.locator('#history li').filter({ hasText: 'changed Title' }).waitFor();
+    const title = PAYLOADS[(at + 1) % 30];
+    assert.equal(await page.locator('#field-title').inputValue(), title);
+    assert.equal(await page.locator('h1').evaluate((head) => head.textContent), title);
+    assert.equal(await page.locator('main :is(script, iframe, style, base, video, svg, img)').count(), 0);
+  }
+  for (const payload of PAYLOADS) {
+    const text = encodeURIComponent(payload);
+    for (const path of [`/_/e/tasks?find=${text}&sort=${text}&columns=${text}&filter=title.eq.${text}`, `/_/e/tasks/${text}`, `/_/api#${text}`]) {
+      await page.goto(server().address + path);
+      await page.getByRole('heading').first().waitFor();
+    }
+  }
+  assert.equal(await page.evaluate(() => ({}).polluted), undefined);
+  noComplaints(page, /status of 4\d\d/);
+});
+
+/** What a browser without a cache is sent until the table is there and quiet, in bytes, and until a cell can be used. */
+test('the first page is at most 60 KB, and is used within a second', async () => {
+  await task();
+  const helper = await open('/_/?as=ben');
+  for (const path of ['/_/', '/_/e/tasks']) {
+    const context = await helper.context().browser().newContext();
+    const page = await context.newPage();
+    const devtools = await context.newCDPSession(page);
+    let bytes = 0;
+    let requests = 0;
+    await devtools.send('Network.enable');
+    devtools.on('Network.loadingFinished', ({ encodedDataLength }) => {
+      bytes += encodedDataLength;
+      requests++;
+    });
+    devtools.on('Network.webSocketFrameReceived', ({ response }) => (bytes += response.payloadData.length));
+    const start = Date.now();
+    await page.goto(`${server().address}${path}?as=ada`);
+    if (path.endsWith('tasks')) await page.locator('td[tabindex="0"]').waitFor();
+    else await page.locator('.newest a').first().waitFor();
+    const took = Date.now() - start;
+    await page.waitForLoadState('networkidle');
+    console.log(`${path}: ${bytes} bytes in ${requests} requests, used after ${took} ms`);
+    await context.close();
+    assert.ok(bytes <= 60 * 1024, `${path}: ${bytes} bytes`);
+    // The machine of the test may be busy with others; the number is printed above.
+    assert.ok(took < 10_000, `${path}: ${took} ms`);
+  }
+});
