@@ -322,6 +322,8 @@ pub struct HttpConfig {
     /// TCP connections beside those of `RealtimeConfig::connections`, so that requests come through when all sockets
     /// are taken.
     pub connections: usize,
+    /// Whether the generated pages of records, of the schema and of the API are served. Those of logins always are.
+    pub pages: bool,
     /// Headers of pages in the public folder.
     pub content_security_policy: String,
     pub permissions_policy: String,
@@ -359,6 +361,7 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             connections: 1_024,
+            pages: true,
             content_security_policy: "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
                 .to_owned(),
             permissions_policy: "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"

@@ -47,6 +47,25 @@ async fn every_entity_has_a_page_without_room_for_foreign_scripts() {
 }
 
 #[tokio::test]
+async fn a_server_without_pages_has_those_of_logins_alone() {
+    let app = TestApp::with(|config| config.http.pages = false).await;
+    for (path, status) in [
+        ("/_/", 404),
+        ("/_/schema", 404),
+        ("/_/api", 404),
+        ("/_/e/tasks", 404),
+        ("/_/e/tasks/0190", 404),
+        ("/_/login", 200),
+        ("/_/register", 200),
+        ("/_/account", 200),
+        ("/static/realtime.js", 200),
+        ("/api/tasks", 200),
+    ] {
+        assert_eq!(app.client().call("GET", path, json!(null)).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn modules_are_served_with_their_type_and_an_etag() {
     let app = TestApp::start().await;
     let api = app.client();

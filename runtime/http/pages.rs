@@ -40,10 +40,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/_", get(|| async { Redirect::permanent("/_/") }))
         .route("/_/", get(home))
         .route("/_/account", get(user))
-        .route("/_/api", get(async |headers: HeaderMap| page("pages/api.html", &headers)))
+        .route("/_/api", get(api))
         .route("/_/login", get(user))
         .route("/_/register", get(user))
-        .route("/_/schema", get(async |headers: HeaderMap| page("pages/schema.html", &headers)))
+        .route("/_/schema", get(schema))
         .route("/_/e/{plural}", get(entity))
         .route("/_/e/{plural}/{id}", get(record))
         .route("/static/{*path}", get(asset))
@@ -127,8 +127,21 @@ fn is_text(media: &str) -> bool {
     is_script || (media.starts_with("text/") && media != "text/xml" && !media.contains("charset"))
 }
 
-async fn home(headers: HeaderMap) -> Response {
-    page("pages/home.html", &headers)
+async fn home(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    listed(&state, "pages/home.html", &headers)
+}
+
+async fn api(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    listed(&state, "pages/api.html", &headers)
+}
+
+async fn schema(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    listed(&state, "pages/schema.html", &headers)
+}
+
+/// A page that `http.pages` can switch off. Without it, the address is one of which nothing is known.
+fn listed(state: &AppState, path: &str, headers: &HeaderMap) -> Response {
+    if state.config.http.pages { page(path, headers) } else { not_found() }
 }
 
 /// One page for the login, the registration and the account: its script shows what the address asks for.
@@ -138,7 +151,7 @@ async fn user(headers: HeaderMap) -> Response {
 
 async fn entity(State(state): State<AppState>, Path(plural): Path<String>, headers: HeaderMap) -> Response {
     match state.schema().by_plural(&plural) {
-        Some(_) => page("pages/entity.html", &headers),
+        Some(_) => listed(&state, "pages/entity.html", &headers),
         None => not_found(),
     }
 }
@@ -150,7 +163,7 @@ async fn record(
     headers: HeaderMap,
 ) -> Response {
     match state.schema().by_plural(&plural) {
-        Some(_) => page("pages/record.html", &headers),
+        Some(_) => listed(&state, "pages/record.html", &headers),
         None => not_found(),
     }
 }

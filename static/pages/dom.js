@@ -53,5 +53,10 @@ export function words(error) {
   return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${plain(error.hint)}` : message;
 }
 
-/** Names stand in backticks in the server's words, which are for terminals, too. @param {string} text */
-export const plain = (text) => text.replace(/`([^`]*)`/g, '“$1”');
+/**
+ * Names stand in backticks in the server's words, which are for terminals, too. A change that was sent as a batch of one is called
+ * by its place in it.
+ *
+ * @param {string} text
+ */
+export const plain = (text) => text.replace(/^`ops\[0\]`: /, '').replace(/`([^`]*)`/g, '“$1”');

@@ -22,7 +22,7 @@ export function pictureOf(entities, href) {
   const height = Math.max(...all.map((box) => box.y + box.height)) + 12;
   const lines = all.flatMap((box) => box.entity.fields.flatMap((field, at) => lineOf(box, field, at, boxes)));
   const text = `${entities.length} entities and ${lines.length} references between them. The list below says the same in words.`;
-  const picture = drawn('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', class: 'erd' }, drawn('title', {}, text), ...lines, ...all.map((box) => boxOf(box, href)));
+  const picture = drawn('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': text, class: 'erd' }, ...lines, ...all.map((box) => boxOf(box, href)));
   return picture;
 }
 

@@ -107,7 +107,7 @@ function drawFacts(row, by) {
   const time = (/** @type {string} */ at) => element('time', { datetime: at, title: at }, moment(new Date(at), new Date()));
   /** @type {[string, Node | string][]} */
   const facts = [
-    ['Id', copyButton(row.id, 'Copy the id', row.id)],
+    ['Id', copyButton(row.id, `Copy the id ${row.id}`, row.id)],
     ['Version', String(row.version)],
     ['Created', time(row.created_at)],
     ['Updated', by ? element('span', {}, time(row.updated_at), ` by ${by}`) : time(row.updated_at)],
@@ -124,7 +124,7 @@ async function related(entity, entities) {
       const query = new URLSearchParams({ filter: `${field.name}.eq.${id}` });
       const path = link(`/_/e/${encodeURIComponent(other.plural)}`);
       const href = `${path}${path.includes('?') ? '&' : '?'}${query}`;
-      return element('li', {}, element('a', { href }, `${count.toLocaleString()} ${other.plural}`), ` as ${labelOf(field.name).toLowerCase()}`);
+      return element('li', {}, element('a', { href }, `${labelOf(other.plural)} (${count.toLocaleString()})`), ` by ${labelOf(field.name)}`);
     }).map((asked) => asked.catch(() => null)),
   );
   // What this user may not count is not for them.

@@ -24,8 +24,14 @@ export function saver({ api, entity, id, refs, lease, by }) {
     if (lease.fence === null) return api.update(entity.plural, id, patch, { ifMatch: version });
     /** @type {any} */
     const op = { op: 'update', entity: entity.name, id, data: patch, version, lease: lease.fence };
-    const { results } = await api.batch([op]);
-    return /** @type {import('./fields.js').Row} */ (results[0].record);
+    try {
+      const { results } = await api.batch([op]);
+      return /** @type {import('./fields.js').Row} */ (results[0].record);
+    } catch (error) {
+      // The fields of a batch are named with the place of their operation.
+      if (error instanceof ApiError) error.errors = error.errors.map(({ field, ...told }) => ({ ...told, field: field.replace(/^ops\[0\]\./, '') }));
+      throw error;
+    }
   };
 
   /**

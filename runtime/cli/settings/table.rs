@@ -131,6 +131,7 @@ settings! {
     http.body_timeout: SettingKind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
     http.write_timeout: SettingKind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
     http.connections: SettingKind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
+    http.pages: SettingKind::Switch, "Whether the generated pages of records, of the schema and of the API are served. Those of logins always are.";
     http.content_security_policy: SettingKind::Header, "`Content-Security-Policy` of your own pages in `public`. The default allows no inline script and no other origin.";
     http.permissions_policy: SettingKind::Header, "`Permissions-Policy` of your own pages in `public`.";
     http.anonymous_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one address without a user; more are `RATE_LIMITED`. 0 is no limit.";
