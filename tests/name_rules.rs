@@ -105,8 +105,18 @@ fn rules_that_do_not_fit_the_schema_say_where_and_what_to_do() {
         ("a/{x}", "join", "version > 5", "E0172", "a name has captures and no other fields"),
         ("a/{x}", "watch", "x ==", "E0171", "this is not a rule"),
         ("a/{x}", "watch", "", "E0170", "1 to 4096 bytes"),
-        ("a/{x}", "watch", "now > '2020-01-01'", "E0200", "now"),
+        ("a/{x}", "watch", "now > '2020-01-01'", "E0200", "let a record of the user give the right"),
         ("a/{x:Project}", "watch", "x.name == 'a'", "E0200", "cannot follow the reference `x`"),
+        (
+            "a/{x:Project}",
+            "watch",
+            "x.name == 'a'",
+            "E0200",
+            "own records instead: `x in user.memberships.project`",
+        ),
+        ("a/{x:Membership}", "watch", "x.project == 'a'", "E0200", "give the right by one of these records"),
+        ("a/{x}", "watch", "exists(Project, p, p.id == x)", "E0200", "knows the captures of its pattern"),
+        ("a/{x}", "watch", "Project == x", "E0172", "knows the captures of its pattern"),
     ] {
         let given = texts(&[(pattern, &[(word, rule)])]);
         let faults = with_names(schema(), &given, &NameRuleTexts::default()).unwrap_err();
@@ -116,6 +126,7 @@ fn rules_that_do_not_fit_the_schema_say_where_and_what_to_do() {
             "{pattern} {rule}\n{shown}"
         );
         assert!(shown.contains("[presence]"), "the place is missing: {shown}");
+        assert!(!shown.contains("from = ") && !shown.contains("create, update"), "of schema files: {shown}");
     }
     // A room may be called like an entity: only presence follows it.
     let room = texts(&[("Project/{x:Project}", &[("publish", "true")])]);

@@ -3,6 +3,7 @@
 //! Works on drafts whatever else is wrong with them: a condition on what is in doubt is left alone. A rule sees all entities:
 //! `user.memberships` is another one.
 
+mod further;
 mod lower;
 mod names;
 mod place;

@@ -303,7 +303,7 @@ impl<'a> RuleScope<'a> {
         }
     }
 
-    fn unknown_field(self, entity: &Entity, name: &Identifier) -> Diagnostic {
+    pub(super) fn unknown_field(self, entity: &Entity, name: &Identifier) -> Diagnostic {
         let mut known: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
         known.extend(["id", "version", "created_at", "updated_at"]);
         if std::ptr::eq(entity, self.own) {
@@ -334,6 +334,7 @@ impl<'a> RuleScope<'a> {
                     quoted(name)
                 )
             }
+            (true, None) if self.is_of_names() => Self::NAMES_KNOW.to_owned(),
             (true, None) => format!(
                 "write a lookup field (from = \"…\") for what this rule needs of {}: it sees one record",
                 quoted(name)
@@ -362,9 +363,12 @@ impl<'a> RuleScope<'a> {
         if self.is_read {
             let message =
                 format!("a {} rule has no `now`, because rights change only with a write", self.word);
-            return Err(Diagnostic::new(DiagnosticCode::RuleFurther, node.span.clone(), message)
-                .label("only in create, update and delete")
-                .help("compare with `now` in the rule that allows the write, or let the server delete what is over"));
+            let help = if self.is_of_names() {
+                "let a record of the user give the right, and let the server delete it when its time is over (`expires`)"
+            } else {
+                "compare with `now` in the rule that allows the write, or let the server delete what is over"
+            };
+            return Err(self.too_far(node.span.clone(), message).help(help));
         }
         Ok(Meaning::Value(Term::Now(NowForm::Datetime), Type::Now))
     }
@@ -407,23 +411,6 @@ impl<'a> RuleScope<'a> {
             (of, name) = (target, next);
         }
         Ok(reached)
-    }
-
-    /// `project.owner` in a rule that decides what is seen. `of` is the entity that has the reference.
-    fn no_further(self, of: &Entity, reference: &Identifier, part: &Identifier, target: &str) -> Diagnostic {
-        let target = self.entities.iter().find(|entity| *entity.name == *target);
-        if let Some(target) = target.filter(|target| column_of(target, &part.text).is_none()) {
-            return self.unknown_field(target, part);
-        }
-        let message = format!("a {} rule cannot follow the reference {}", self.word, quoted(&reference.text));
-        let whose =
-            if std::ptr::eq(of, self.own) { String::new() } else { format!("to {} ", quoted(&of.name)) };
-        Diagnostic::new(DiagnosticCode::RuleFurther, part.span.clone(), message)
-            .label("only in create, update and delete")
-            .help(format!(
-                "add {whose}a field with from = \"{}.{}\", which the server keeps up to date, and name that field",
-                reference.text, part.text
-            ))
     }
 
     /// `project.owner`: a rule that decides what is seen sees one record.

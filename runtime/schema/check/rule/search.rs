@@ -74,12 +74,11 @@ fn searched<'n, 'a>(
                 "write `user.{}.exists({name}, …)`: rights that follow from the caller\'s own records can change in open windows",
                 entity.plural
             ),
+            None if scope.is_of_names() => RuleScope::NAMES_KNOW.to_owned(),
             None => "store what the rule asks in a field of the record, or in a lookup field (from = \"…\")"
                 .to_owned(),
         };
-        return Err(Diagnostic::new(DiagnosticCode::RuleFurther, word.span.clone(), message)
-            .label("only in create, update and delete")
-            .help(help));
+        return Err(scope.too_far(word.span.clone(), message).help(help));
     }
     if scope.element.is_some() {
         return Err(refused::unsupported(
