@@ -24,6 +24,8 @@ pub struct LeaseBook {
     /// Connections of each user.
     here: HashMap<Arc<str>, usize>,
     due: BTreeSet<(Instant, u64)>,
+    /// The time in `due` of each lease that is in it.
+    due_of: HashMap<u64, Instant>,
 }
 
 /// A lease as it was committed.
@@ -47,6 +49,7 @@ impl LeaseBook {
             by_holder: HashMap::new(),
             here: HashMap::new(),
             due: BTreeSet::new(),
+            due_of: HashMap::new(),
         }
     }
 
@@ -93,7 +96,7 @@ impl LeaseBook {
     /// A lease ended.
     pub fn forget(&mut self, fence: u64) -> Option<HeldLease> {
         let lease = self.held.remove(&fence)?;
-        self.due.retain(|(_, other)| *other != fence);
+        self.schedule(fence, None);
         if self.by_resource.get(&lease.resource) == Some(&fence) {
             self.by_resource.remove(&lease.resource);
         }
@@ -135,7 +138,7 @@ impl LeaseBook {
         while let Some((at, fence)) = self.due.first().copied()
             && at <= now
         {
-            self.due.remove(&(at, fence));
+            self.schedule(fence, None);
             due.extend(self.held.get(&fence).cloned());
         }
         due
@@ -143,13 +146,13 @@ impl LeaseBook {
 
     /// Whether it has a later end than the one that was said: its holder came back, or renewed it.
     pub fn is_scheduled(&self, fence: u64) -> bool {
-        self.due.iter().any(|(_, other)| *other == fence)
+        self.due_of.contains_key(&fence)
     }
 
     /// It could not be ended now.
     pub fn put_off(&mut self, fence: u64, until: Instant) {
         if self.held.contains_key(&fence) {
-            self.due.insert((until, fence));
+            self.schedule(fence, Some(until));
         }
     }
 
@@ -161,8 +164,18 @@ impl LeaseBook {
     fn set_due(&mut self, fence: u64, gone: Option<Instant>) {
         let Some(lease) = self.held.get(&fence) else { return };
         let at = gone.map_or(lease.ends, |gone| gone.min(lease.ends));
-        self.due.retain(|(_, other)| *other != fence);
-        self.due.insert((at, fence));
+        self.schedule(fence, Some(at));
+    }
+
+    /// It is due at this time and no other.
+    fn schedule(&mut self, fence: u64, at: Option<Instant>) {
+        if let Some(before) = self.due_of.remove(&fence) {
+            self.due.remove(&(before, fence));
+        }
+        if let Some(at) = at {
+            self.due_of.insert(fence, at);
+            self.due.insert((at, fence));
+        }
     }
 }
 
