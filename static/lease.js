@@ -48,7 +48,7 @@ export class Lease {
     return this.#ask('acquire', {});
   }
 
-  /** Gives it to a user who is connected. @param {string} to The id of the user. */
+  /** Gives it to a user who joined presence of the record. @param {string} to The id of the user. */
   async pass(to) {
     await this.#rt.request('lease:pass', { resource: this.#resource, fence: this.fence, to });
     this.#end('free');

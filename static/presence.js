@@ -100,14 +100,19 @@ export class PresenceManager {
     return this.#open(resource, null);
   }
 
+  /** Sees how many are there, and no names: "12 here" is `counts`. @param {string} resource @returns {Presence} */
+  count(resource) {
+    return this.#open(resource, null, false);
+  }
+
   /** Leaves everything. */
   close() {
     for (const presence of [...this.#joined.values()]) presence.end();
     for (const dispose of this.#disposers) dispose();
   }
 
-  /** @param {string} resource @param {Metadata | null} metadata */
-  #open(resource, metadata) {
+  /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
+  #open(resource, metadata, names = true) {
     const channel = `presence:${resource.split('/').map(encodeURIComponent).join('/')}`;
     let presence = this.#joined.get(channel);
     if (!presence) {
@@ -115,7 +120,7 @@ export class PresenceManager {
       presence = new Presence(this.#rt, { channel, resource, timers, throttle: this.#throttle, gone: () => this.#joined.delete(channel) });
       this.#joined.set(channel, presence);
     }
-    presence.use(metadata, this.#attention());
+    presence.use(metadata, this.#attention(), names);
     return presence;
   }
 
@@ -128,8 +133,10 @@ export class PresenceManager {
 export class Presence {
   /** Everyone who is there. @type {import('./signal.js').Readable<Person[]>} */
   users = signal(/** @type {Person[]} */ ([]));
-  /** Everyone but the user of this page. @type {import('./signal.js').Readable<Person[]>} */
+  /** Everyone but the user, or the guest, of this page. @type {import('./signal.js').Readable<Person[]>} */
   others;
+  /** How many are there. @type {import('./signal.js').Readable<{users: number, connections: number}>} */
+  counts = signal({ users: 0, connections: 0 });
   /** Who holds the lease of the record: "Ada is editing this". @type {import('./signal.js').Readable<{holder: string} | null>} */
   lease = signal(/** @type {{holder: string} | null} */ (null));
   /** @type {import('./signal.js').Readable<PresenceState>} */
@@ -143,6 +150,8 @@ export class Presence {
   #metadata = null;
   /** What each frame says, because a frame without it says `active`. @type {Attention | undefined} */
   #attention;
+  /** Whether someone wants to see who is there, and not only how many. */
+  #names = false;
   /** Whether it may only watch. */
   #watches = false;
   /** The pages of a list that have come. @type {Person[]} */
@@ -157,8 +166,8 @@ export class Presence {
   constructor(rt, options) {
     this.#rt = rt;
     this.#options = options;
-    this.others = computed([this.users, rt.detail], (users, { userId }) => {
-      const others = users.filter((/** @type {Person} */ { id }) => id !== userId);
+    this.others = computed([this.users, rt.detail], (users, { userId, guest }) => {
+      const others = users.filter((/** @type {Person} */ { id }) => id !== (userId ?? guest));
       const before = this.others?.peek();
       return before?.length === others.length && others.every((/** @type {Person} */ one, /** @type {number} */ at) => one === before[at]) ? before : others;
     });
@@ -189,9 +198,10 @@ export class Presence {
 
   // For its manager.
 
-  /** @param {Metadata | null} metadata @param {Attention | undefined} attention */
-  use(metadata, attention) {
-    const first = this.#uses++ === 0;
+  /** @param {Metadata | null} metadata @param {Attention | undefined} attention @param {boolean} names */
+  use(metadata, attention, names) {
+    const first = this.#uses++ === 0 || (names && !this.#names);
+    this.#names ||= names;
     const joins = metadata !== null && this.#metadata === null;
     if (joins) this.#metadata = merged({}, metadata);
     else if (metadata) this.update(metadata);
@@ -204,7 +214,7 @@ export class Presence {
     this.#news = null;
     this.#pages = [];
     const joins = this.#joins;
-    const payload = joins ? { metadata: this.#metadata, state: this.#attention } : undefined;
+    const payload = joins ? { metadata: this.#metadata, state: this.#attention } : this.#names ? undefined : { count: true };
     this.#rt.request(joins ? 'presence:join' : 'subscribe', payload, this.#options.channel).catch((error) => this.refuse(error));
   }
 
@@ -232,8 +242,7 @@ export class Presence {
   }
 
   clear() {
-    this.users.value = [];
-    this.#holds(null);
+    this.#forget();
     this.wait();
   }
 
@@ -251,8 +260,7 @@ export class Presence {
     if (this.#rt.connected.peek() && this.state.peek() !== 'denied')
       this.#rt.request(this.#joins ? 'presence:leave' : 'unsubscribe', undefined, channel).catch(() => {});
     this.state.value = 'left';
-    this.users.value = [];
-    this.#holds(null);
+    this.#forget();
     /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
   }
 
@@ -265,8 +273,7 @@ export class Presence {
       this.#watches = true;
       return this.enter();
     }
-    this.users.value = [];
-    this.#holds(null);
+    this.#forget();
     this.state.value = 'denied';
   }
 
@@ -274,15 +281,18 @@ export class Presence {
   take({ type, payload, more }) {
     /** @type {Person[]} */
     const named = payload?.users ?? [];
-    if (type === 'presence:sync' || type === 'presence:lease') this.#holds(payload?.lease ?? null);
+    if (type === 'presence:lease') return this.#holds(payload?.lease ?? null);
+    if (type === 'presence:count' && !this.#names) {
+      this.#count(payload);
+      return this.#live();
+    }
     if (type === 'presence:sync') {
       this.#pages.push(...named);
       if (more) return;
+      this.#holds(payload?.lease ?? null);
       this.#show(this.#pages);
       this.#pages = [];
-      if (!this.#watches) this.error.value = null;
-      this.state.value = 'live';
-      return;
+      return this.#live();
     }
     const known = new Map(this.users.peek().map((user) => [user.id, user]));
     if (type === 'presence:join' || type === 'presence:update') for (const user of named) known.set(user.id, user);
@@ -291,11 +301,28 @@ export class Presence {
     this.#show([...known.values()]);
   }
 
+  #live() {
+    if (!this.#watches) this.error.value = null;
+    this.state.value = 'live';
+  }
+
+  #forget() {
+    this.#show([]);
+    this.#holds(null);
+  }
+
+  /** @param {{users: number, connections: number}} counts */
+  #count({ users, connections }) {
+    const { users: before, connections: of } = this.counts.peek();
+    if (users !== before || connections !== of) this.counts.value = { users, connections };
+  }
+
   /** A user who did not change stays the same object. @param {Person[]} users */
   #show(users) {
     const before = new Map(this.users.peek().map((user) => [user.id, user]));
     const next = users.map((user) => kept(before.get(user.id), user) ?? user);
     if (next.length !== before.size || next.some((user, at) => user !== this.users.peek()[at])) this.users.value = next;
+    this.#count({ users: next.length, connections: next.reduce((sum, { connections = 1 }) => sum + connections, 0) });
   }
 
   /** @param {{holder: string} | null} lease */

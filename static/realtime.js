@@ -28,6 +28,7 @@ import { onWake } from './wake.js';
  * @property {boolean} everConnected
  * @property {string | null} connectionId
  * @property {string | null} userId
+ * @property {string | null} guest As whom presence shows a caller with a shared token.
  * @property {number | null} rtt Milliseconds that the last ping took.
  * @property {number} pending Changes that the server has not answered yet.
  * @property {number | null} lastMessageAt When the last frame came, in milliseconds since 1970. It moves without a call.
@@ -88,6 +89,7 @@ export class RealtimeClient {
       everConnected: false,
       connectionId: null,
       userId: null,
+      guest: null,
       rtt: null,
       pending: 0,
       lastMessageAt: null,
@@ -508,9 +510,9 @@ export class RealtimeClient {
   /** Whom the server takes us for, and for how long. @param {Frame} frame */
   #known({ type, payload, timestamp }) {
     this.#renewBefore(payload?.expiresAt, timestamp);
-    const userId = payload?.userId ?? null;
+    const { userId = null, guest = null } = payload ?? {};
     // A token is on its way to the server, so the user is not anonymous yet.
-    if (userId !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId });
+    if ((userId ?? guest) !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId, guest });
   }
 
   /** @param {Frame} frame */

@@ -4,6 +4,7 @@
 
 mod name_rules;
 mod presence;
+mod presence_crowds;
 mod presence_tracker;
 mod support;
 

@@ -268,6 +268,48 @@ async fn a_lost_right_removes_the_entry_and_says_so_and_the_others_see_a_leave()
 }
 
 #[tokio::test]
+async fn a_lost_right_to_join_removes_the_entry_and_says_so_while_watching_goes_on() {
+    let patterns = NameRuleTexts(vec![NameRuleText {
+        pattern: "hall/{project}".into(),
+        rules: vec![
+            WordRuleText { word: "watch".into(), source: "true".into() },
+            WordRuleText { word: "join".into(), source: "project in user.memberships.project".into() },
+        ],
+    }]);
+    let app = start_with(|config| config.presence = patterns).await;
+    let (root, hall) = (app.client_as("root"), "presence:hall/p1");
+    member(&root, "ada", "p1").await;
+    let (mut ada, mut tab, mut phone) =
+        (open(&app, "ada").await, open(&app, "ben").await, open(&app, "ben").await);
+    let of_ben = member(&root, "ben", "p1").await;
+    join(&mut ada, hall, json!({})).await;
+    join(&mut tab, hall, json!({})).await;
+    told(&mut ada, "presence:join", &["ben"]).await;
+    phone.subscribe(hall, json!({})).await;
+    told(&mut phone, "presence:sync", &["ada", "ben"]).await;
+    join(&mut phone, hall, json!({})).await;
+    told(&mut tab, "presence:update", &["ben"]).await;
+    told(&mut ada, "presence:update", &["ben"]).await;
+    root.delete(&format!("/api/memberships/{}", of_ben["id"].as_str().unwrap())).await;
+    // The tab had joined and did not watch, so it sees nothing any longer. The phone watches on.
+    told(&mut tab, "presence:sync", &[]).await;
+    assert!(
+        refused(&mut tab, "FORBIDDEN_CHANNEL").await["payload"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("not join")
+    );
+    refused(&mut phone, "FORBIDDEN_CHANNEL").await;
+    told(&mut ada, "presence:leave", &["ben"]).await;
+    told(&mut phone, "presence:leave", &["ben"]).await;
+    tab.nothing_else().await;
+    member(&root, "ben", "p1").await;
+    tab.expect("rights:changed").await;
+    assert_eq!(join(&mut tab, hall, json!({})).await, ["ada", "ben"]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn names_follow_their_patterns_and_are_closed_without_one() {
     let rule = |word: &str, source: &str| WordRuleText { word: word.into(), source: source.into() };
     let patterns = NameRuleTexts(vec![

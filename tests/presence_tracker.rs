@@ -10,11 +10,14 @@ use tidewire::ids::Timestamp;
 use tidewire::presence::{
     Ask, AttendeeKey, Departure, Grant, Ground, PlaceKey, PresenceClock, PresenceCounts, PresenceInput,
     PresenceLimits, PresenceOutput, PresenceTracker, PresenceVerdict, Proof, ReceiverName, SeenUser,
-    TouchedPresence, Visitor,
+    SyncReceiver, TouchedPresence, Visitor,
 };
 use tidewire::protocol::{PresenceAction, PresenceNews, PresenceState, ResourceName, WatchKind};
-use tidewire::rules::Person;
+use tidewire::rules::{Person, ReadScope};
+use tidewire::schema::Generation;
+use tidewire::store::{Change, ChangeOp};
 
+use crate::support::fixtures;
 use crate::support::random::Random;
 
 /// A tracker with a clock of its own.
@@ -22,15 +25,23 @@ struct World {
     tracker: PresenceTracker,
     begin: tokio::time::Instant,
     passed: Duration,
+    /// Of which is spoken unless another is named.
+    resource: String,
 }
 
 impl World {
     fn new() -> World {
-        let limits = PresenceLimits::of(&RealtimeConfig::default());
+        World::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut PresenceLimits)) -> World {
+        let mut limits = PresenceLimits::of(&RealtimeConfig::default());
+        change(&mut limits);
         World {
             tracker: PresenceTracker::new(limits),
             begin: tokio::time::Instant::now(),
             passed: Duration::ZERO,
+            resource: "room".to_owned(),
         }
     }
 
@@ -44,7 +55,7 @@ impl World {
     }
 
     fn ask(&mut self, key: u64, user: Option<&str>, action: PresenceAction) -> Vec<PresenceOutput> {
-        self.ask_at(key, user, "room", action, Proof::Pings)
+        self.ask_at(key, user, &self.resource.clone(), action, Proof::Pings)
     }
 
     fn ask_at(
@@ -55,10 +66,22 @@ impl World {
         action: PresenceAction,
         proof: Proof,
     ) -> Vec<PresenceOutput> {
-        let person = Arc::new(Person { id: user.map(Into::into), ..Person::default() });
+        let id: Option<Arc<str>> = user.map(Into::into);
+        let person = Arc::new(Person { id: id.clone(), ..Person::default() });
+        self.ask_as(key, Visitor { person, id, proof }, resource, action, None)
+    }
+
+    fn ask_as(
+        &mut self,
+        key: u64,
+        visitor: Visitor,
+        resource: &str,
+        action: PresenceAction,
+        request_id: Option<&str>,
+    ) -> Vec<PresenceOutput> {
         let resource = ResourceName::of_resource(resource).unwrap();
-        let ask = Ask { resource, action, request_id: None };
-        self.on(PresenceInput::Asked { attendee: AttendeeKey(key), visitor: Visitor { person, proof }, ask })
+        let ask = Ask { resource, action, request_id: request_id.map(Into::into) };
+        self.on(PresenceInput::Asked { attendee: AttendeeKey(key), visitor, ask })
     }
 
     /// Lets time pass, and everything become due that does.
@@ -113,7 +136,10 @@ fn words(out: &[PresenceOutput]) -> String {
         PresenceOutput::Unsubscribed { .. } => "unsubscribed".to_owned(),
         PresenceOutput::Done { .. } => "ack".to_owned(),
         PresenceOutput::Refused { refusal, .. } => refusal.code.as_str().to_owned(),
-        PresenceOutput::Sync { users, .. } => format!("sync({})", ids(users)),
+        PresenceOutput::Sync { to, users, .. } => {
+            let many = if to.len() == 1 { String::new() } else { format!("{}:", to.len()) };
+            format!("{many}sync({})", ids(users))
+        }
         PresenceOutput::Changed { to, change, .. } => format!(
             "{}:join({})update({})leave({})",
             to.len(),
@@ -135,21 +161,22 @@ fn words(out: &[PresenceOutput]) -> String {
 
 const STATES: [&str; 6] = ["away", "first judgement", "watches", "joined", "judged again", "held"];
 
-/// Ada's connection 1 at the resource, in this state; ben watches. And the question that is open, if there is one.
+/// Ada's connection 1 at a record, in this state; ben watches. And the question that is open, if there is one.
 fn in_state(state: &str) -> (World, Vec<PresenceOutput>) {
     let mut world = World::new();
+    world.resource = record();
     let asked = world.ask(9, Some("ben"), PresenceAction::Watch(WatchKind::Users));
     world.on(judged(&asked, granted()));
     world.pass(Duration::from_secs(1));
     let mut open = Vec::new();
     if state == "watches" {
         let asked = world.ask(1, Some("ada"), PresenceAction::Watch(WatchKind::Users));
-        world.on(judged(&asked, granted()));
+        world.on(judged(&asked, granted_by_the_record()));
     } else if state != "away" {
         open = world.ask(1, Some("ada"), join());
     }
     if ["joined", "judged again", "held"].contains(&state) {
-        world.on(judged(&open, granted()));
+        world.on(judged(&open, granted_by_the_record()));
         open = Vec::new();
     }
     if state == "judged again" {
@@ -160,6 +187,30 @@ fn in_state(state: &str) -> (World, Vec<PresenceOutput>) {
     }
     world.pass(Duration::from_secs(1));
     (world, open)
+}
+
+/// The record of the table.
+fn record() -> String {
+    format!("Task/{}", fixtures::id(7))
+}
+
+/// To those who may read the record, which is everyone.
+fn granted_by_the_record() -> PresenceVerdict {
+    let scope = ReadScope::everything(fixtures::schema().entity("Task").unwrap(), Generation(1));
+    let ground = Ground::Record(Arc::new(scope));
+    PresenceVerdict::Granted(Grant { may_join: true, name: None, ground })
+}
+
+fn granted_to_watch() -> PresenceVerdict {
+    PresenceVerdict::Granted(Grant { may_join: false, name: None, ground: Ground::Person })
+}
+
+/// The record was written, under the schema of this generation.
+fn written(op: ChangeOp, generation: u64) -> PresenceInput {
+    let change =
+        Change { generation: Generation(generation), ..(*fixtures::change(1, "Task", 7, op)).clone() };
+    let records = vec![Arc::new(change)];
+    PresenceInput::Touched(TouchedPresence { records, ..TouchedPresence::default() })
 }
 
 fn of_person(user: &str) -> TouchedPresence {
@@ -174,7 +225,7 @@ fn every_state_answers_every_input() {
     fn reply(world: &mut World, open: &[PresenceOutput], judgement: PresenceVerdict) -> Vec<PresenceOutput> {
         if open.is_empty() { Vec::new() } else { world.on(judged(open, judgement)) }
     }
-    let table: [(&str, Act, [&str; 6]); 13] = [
+    let table: [(&str, Act, [&str; 6]); 23] = [
         (
             "join",
             |world, _| world.ask(1, Some("ada"), join()),
@@ -240,6 +291,66 @@ fn every_state_answers_every_input() {
             ["", "", "", "1:join()update()leave(ada)", "1:join()update()leave(ada)", ""],
         ),
         (
+            "subscribe to the count",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Watch(WatchKind::Count)),
+            ["judge", "", "subscribed count(0)", "subscribed sync(ada) count(1)", "", "judge"],
+        ),
+        (
+            "granted to watch alone",
+            |world, open| reply(world, open, granted_to_watch()),
+            ["", "FORBIDDEN_CHANNEL", "", "", "withdrawn FORBIDDEN_CHANNEL 1:join()update()leave(ada)", ""],
+        ),
+        (
+            "pong",
+            |world, _| world.on(PresenceInput::Heard { attendee: AttendeeKey(1) }),
+            ["", "", "", "", "", ""],
+        ),
+        (
+            "another schema",
+            |world, _| world.on(PresenceInput::Touched(TouchedPresence::everything())),
+            ["judge", "judge judge", "judge judge", "judge judge", "judge judge", "judge"],
+        ),
+        (
+            "record written",
+            |world, _| world.on(written(ChangeOp::Update, 1)),
+            ["", "judge", "", "", "judge", ""],
+        ),
+        (
+            "record written under another schema",
+            |world, _| world.on(written(ChangeOp::Update, 2)),
+            ["", "judge", "judge", "judge", "judge", "1:join()update()leave(ada)"],
+        ),
+        (
+            "record deleted",
+            |world, _| world.on(written(ChangeOp::Delete, 1)),
+            [
+                "",
+                "judge",
+                "withdrawn FORBIDDEN_CHANNEL",
+                "withdrawn FORBIDDEN_CHANNEL 1:join()update()leave(ada)",
+                "judge",
+                "1:join()update()leave(ada)",
+            ],
+        ),
+        (
+            "lease taken",
+            |world, _| world.on(PresenceInput::Leased { place: place(&record()), holder: Some("cy".into()) }),
+            ["1:lease(cy)", "1:lease(cy)", "2:lease(cy)", "2:lease(cy)", "1:lease(cy)", "1:lease(cy)"],
+        ),
+        (
+            "no room",
+            |world, _| world.on(PresenceInput::NoRoom { attendee: AttendeeKey(1), place: place(&record()) }),
+            ["", "", "", "", "", ""],
+        ),
+        (
+            "no room, a second ago",
+            |world, _| {
+                world.on(PresenceInput::NoRoom { attendee: AttendeeKey(1), place: place(&record()) });
+                world.pass(Duration::from_secs(1))
+            },
+            ["", "", "sync()", "sync(ada)", "", ""],
+        ),
+        (
             "six seconds",
             |world, _| world.pass(Duration::from_secs(6)),
             ["", "", "", "", "", "1:join()update()leave(ada)"],
@@ -281,7 +392,7 @@ fn a_connection_that_is_judged_is_told_nothing_and_gets_everything_afterwards() 
 }
 
 #[test]
-fn a_receiver_without_room_gets_everything_once_there_is_some() {
+fn a_receiver_without_room_gets_everything_a_second_later_and_the_others_wait_for_nothing() {
     let mut world = World::new();
     for (key, user) in [(1, "ada"), (2, "ben")] {
         let asked = world.ask(key, Some(user), join());
@@ -289,10 +400,81 @@ fn a_receiver_without_room_gets_everything_once_there_is_some() {
     }
     world.pass(Duration::from_secs(1));
     world.on(PresenceInput::NoRoom { attendee: AttendeeKey(1), place: place("room") });
-    let out = world.ask(2, Some("ben"), PresenceAction::Update(news(json!({"x": 1}))));
-    assert_eq!(words(&out), "", "the flush is a second away, for everyone");
-    let out = world.pass(Duration::from_secs(2));
-    assert_eq!(words(&out), "1:join()update(ben)leave() sync(ada+ben)");
+    for x in 1..=9 {
+        let out = world.ask(2, Some("ben"), PresenceAction::Update(news(json!({"x": x}))));
+        assert_eq!(words(&out), "1:join()update(ben)leave()", "ben alone, at once");
+        assert_eq!(words(&world.pass(Duration::from_millis(100))), "");
+    }
+    assert_eq!(words(&world.pass(Duration::from_millis(100))), "sync(ada+ben)");
+    let out = world.ask(2, Some("ben"), PresenceAction::Update(news(json!({"x": 0}))));
+    assert_eq!(words(&out), "2:join()update(ben)leave()", "and from then on the changes");
+    assert_eq!(words(&world.pass(Duration::from_secs(5))), "", "once");
+}
+
+#[test]
+fn all_who_wait_for_a_long_list_are_sent_the_same_one() {
+    let mut world = World::with(|limits| limits.page = 2);
+    for (key, user) in [(1, "ada"), (2, "ben"), (3, "cy")] {
+        let asked = world.ask(key, Some(user), join());
+        world.on(judged(&asked, granted()));
+        world.pass(Duration::from_secs(1));
+    }
+    let mut came = Vec::new();
+    for (key, user) in [(4, "dora"), (5, "eve"), (6, "fay")] {
+        let asked = join_as(&mut world, key, user);
+        came.extend(world.on(judged(&asked, granted())));
+    }
+    assert_eq!(words(&came), "3:join(dora)update()leave() sync(ada+ben+cy+dora)", "the first has it at once");
+    // Fay leaves before the list comes.
+    let out = world.ask(6, Some("fay"), PresenceAction::Leave);
+    assert_eq!(words(&out), "silence sync()", "her join is answered");
+    let out = world.pass(Duration::from_millis(100));
+    assert_eq!(words(&out), "4:join(eve)update()leave(fay) sync(ada+ben+cy+dora+eve)");
+    let PresenceOutput::Sync { to, .. } = out.last().unwrap() else { panic!("no list: {out:?}") };
+    assert_eq!(
+        (to.len(), to[0].to.attendee, to[0].answers.as_slice()),
+        (1, AttendeeKey(5), &["eve".into()][..])
+    );
+    for (key, user) in [(7, "gus"), (8, "hal")] {
+        let asked = world.ask(key, Some(user), PresenceAction::Watch(WatchKind::Users));
+        came = world.on(judged(&asked, granted()));
+        assert_eq!(words(&came), "subscribed");
+    }
+    let out = world.pass(Duration::from_millis(100));
+    assert_eq!(words(&out), "2:sync(ada+ben+cy+dora+eve)", "one list for both");
+    assert_eq!(words(&join_as(&mut world, 7, "gus")), "", "gus joins, and waits for his list");
+    let open = world.on(PresenceInput::Touched(of_person("gus")));
+    let out = world.on(judged(&open, PresenceVerdict::Refused));
+    assert_eq!(words(&out), "withdrawn FORBIDDEN_CHANNEL FORBIDDEN_CHANNEL", "the join, and the resource");
+}
+
+/// A join with an id.
+fn join_as(world: &mut World, key: u64, user: &str) -> Vec<PresenceOutput> {
+    let id: Option<Arc<str>> = Some(user.into());
+    let person = Arc::new(Person { id: id.clone(), ..Person::default() });
+    world.ask_as(key, Visitor { person, id, proof: Proof::Pings }, "room", join(), Some(user))
+}
+
+#[test]
+fn guests_are_counted_one_by_one_and_are_gone_at_once() {
+    let mut world = World::new();
+    let asked = world.ask(9, Some("ada"), PresenceAction::Watch(WatchKind::Count));
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "subscribed count(0)");
+    for (key, guest) in [(1, "guest:0190-aaaa"), (2, "guest:0190-bbbb")] {
+        let visitor =
+            Visitor { person: Arc::new(Person::default()), id: Some(guest.into()), proof: Proof::Pings };
+        let asked = world.ask_as(key, visitor, "room", join(), None);
+        world.on(judged(&asked, granted()));
+        world.pass(Duration::from_secs(1));
+    }
+    let names: Vec<String> = world.users("room").iter().map(|user| user.name.to_string()).collect();
+    assert_eq!(names, ["Guest AAAA", "Guest BBBB"]);
+    assert_eq!(world.tracker.counts(&place("room")), PresenceCounts { users: 2, connections: 2 });
+    let out = world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Broken });
+    let gone = "1:join()update()leave(guest:0190-aaaa) count(1)";
+    assert_eq!(words(&out), gone, "the next connection is another guest, so none is waited for");
+    let asked = world.ask(3, None, join());
+    assert_eq!(words(&asked), "UNAUTHENTICATED", "an anonymous caller is no guest");
 }
 
 #[test]
@@ -326,22 +508,22 @@ fn changes_are_told_ten_times_a_second_and_a_thousand_in_one_go() {
 }
 
 #[test]
-fn two_thousand_join_and_leave_one_resource_and_nothing_is_kept() {
+fn five_thousand_join_and_leave_one_resource_and_nothing_is_kept() {
     let mut world = World::new();
-    for key in 1..=2_000 {
+    for key in 1..=5_000 {
         let asked = world.ask(key, Some(&format!("u{key:04}")), PresenceAction::Watch(WatchKind::Count));
         world.on(judged(&asked, granted()));
         world.ask(key, Some(&format!("u{key:04}")), join());
     }
-    assert_eq!(world.users("room").len(), 2_000);
+    assert_eq!(world.users("room").len(), 5_000);
     let page = world.tracker.users(world.now(), &place("room"), Some("u0499"), 2);
     assert_eq!(page.iter().map(|user| &*user.id).collect::<Vec<_>>(), ["u0500", "u0501"]);
     let tree = world.tracker.tree(&place("room"), 10);
-    assert_eq!((tree[0].counts.users, tree[0].watchers), (2_000, 2_000));
-    for key in 1..=2_000 {
+    assert_eq!((tree[0].counts.users, tree[0].watchers), (5_000, 5_000));
+    for key in 1..=5_000 {
         world.on(PresenceInput::Ended { attendee: AttendeeKey(key), departure: Departure::Broken });
     }
-    assert_eq!(world.users("room").len(), 2_000, "held");
+    assert_eq!(world.users("room").len(), 5_000, "held");
     world.pass(Duration::from_secs(6));
     assert!(world.tracker.is_empty() && world.tracker.next_deadline().is_none());
 }
@@ -398,6 +580,7 @@ fn hours_pass_a_socket_stays_by_pongs_alone_and_a_lease_by_what_it_says() {
 #[derive(Debug, Default)]
 struct ClientView {
     users: BTreeMap<String, (usize, Map<String, Value>)>,
+    lease: Option<String>,
 }
 
 /// The oracle's own idea of one connection.
@@ -419,7 +602,9 @@ fn four_hundred_random_histories_converge() {
 }
 
 fn history(seed: u64) {
-    let (mut random, mut world) = (Random::new(seed + 1), World::new());
+    // In every second history each list of two users is a long one.
+    let page = if seed.is_multiple_of(2) { 500 } else { 1 };
+    let (mut random, mut world) = (Random::new(seed + 1), World::with(|limits| limits.page = page));
     let mut connections: BTreeMap<u64, Connection> = BTreeMap::new();
     let mut views: BTreeMap<(u64, usize), ClientView> = BTreeMap::new();
     let mut allowed = [[true; 2]; 3];
@@ -491,6 +676,10 @@ fn history(seed: u64) {
             9 if pick(&mut random, 4) == 0 => {
                 out = world.on(PresenceInput::Touched(TouchedPresence::everything()))
             }
+            10 => {
+                let holder = USERS.get(pick(&mut random, USERS.len() + 1)).map(|user| (*user).into());
+                out = world.on(PresenceInput::Leased { place: place(PLACES[1]), holder });
+            }
             _ => out = world.pass(Duration::from_millis(random.next() % 400)),
         }
         deliver(&mut world, out, &mut views, &mut questions, &mut random);
@@ -532,6 +721,12 @@ fn history(seed: u64) {
                     .map(|user| (user.id.to_string(), (user.connections, user.metadata.clone())))
                     .collect();
                 assert_eq!(*view, shown, "seed {seed}, {resource}: what connection {key} was told");
+                let lease = world.tracker.lease(&place(resource)).map(|holder| holder.to_string());
+                let told = &views[&(*key, at)].lease;
+                assert_eq!(
+                    *told, lease,
+                    "seed {seed}, {resource}: the lease that connection {key} was shown"
+                );
             } else {
                 let view = views.get(&(*key, at));
                 assert!(
@@ -561,9 +756,26 @@ fn deliver(
             PresenceOutput::Judge { attendee, place, person, serial } => {
                 questions.push_back((attendee, place, person, serial));
             }
-            PresenceOutput::Sync { attendee, place, users, .. } => {
-                let view = views.entry((attendee.0, at(&place))).or_default();
-                view.users = users.iter().map(|user| (user.id.to_string(), told(user))).collect();
+            PresenceOutput::Sync { place, to, users, lease } => {
+                for SyncReceiver { to: ReceiverName { attendee, .. }, .. } in to {
+                    if random.next().is_multiple_of(30) {
+                        inputs.push(PresenceInput::NoRoom { attendee, place: place.clone() });
+                        continue;
+                    }
+                    let view = views.entry((attendee.0, at(&place))).or_default();
+                    view.users = users.iter().map(|user| (user.id.to_string(), told(user))).collect();
+                    view.lease = lease.as_ref().map(ToString::to_string);
+                }
+            }
+            PresenceOutput::Lease { place, to, holder } => {
+                for ReceiverName { attendee, .. } in to {
+                    if random.next().is_multiple_of(30) {
+                        inputs.push(PresenceInput::NoRoom { attendee, place: place.clone() });
+                        continue;
+                    }
+                    let view = views.entry((attendee.0, at(&place))).or_default();
+                    view.lease = holder.as_ref().map(ToString::to_string);
+                }
             }
             PresenceOutput::Changed { place, to, change } => {
                 for ReceiverName { attendee, .. } in to {
@@ -591,7 +803,6 @@ fn deliver(
             | PresenceOutput::Done { .. }
             | PresenceOutput::Refused { .. }
             | PresenceOutput::Count { .. }
-            | PresenceOutput::Lease { .. }
             | PresenceOutput::RightsChanged { .. }
             | PresenceOutput::Lapsed { .. } => {}
         }

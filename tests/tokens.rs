@@ -111,6 +111,71 @@ async fn a_shared_token_makes_each_connection_a_guest_with_what_rules_give_guest
 }
 
 #[tokio::test]
+async fn guests_of_a_page_are_present_each_as_one_until_their_connection_ends() {
+    let app = started().await;
+    let token = issue(app.folder.path(), &["page", "--shared"]).await;
+    let join = json!({"type": "presence:join", "channel": "presence:Note", "requestId": "j"});
+    let mut watcher = Socket::open(app.address).await;
+    watcher.subscribe("presence:Note", json!({"count": true})).await;
+    watcher.expect("presence:count").await;
+    watcher.send(&join).await;
+    assert_eq!(watcher.expect("error").await["payload"]["code"], "UNAUTHENTICATED", "anonymous is no guest");
+    let ((mut one, first), (mut two, second)) = (socket(&app, &token).await, socket(&app, &token).await);
+    let (first, second) = (first["guest"].as_str().unwrap(), second["guest"].as_str().unwrap());
+    assert!(first.starts_with("guest:") && first != second, "{first} {second}");
+    one.send(&join).await;
+    let here = one.expect("presence:sync").await["payload"]["users"].clone();
+    assert_eq!((&here[0]["id"], here.as_array().unwrap().len()), (&json!(first), 1), "`connected` named it");
+    let letters = first[first.len() - 4..].to_uppercase();
+    assert_eq!(here[0]["name"], format!("Guest {letters}"));
+    two.send(&join).await;
+    assert_eq!(two.expect("presence:sync").await["payload"]["users"].as_array().unwrap().len(), 2);
+    assert_eq!(one.expect("presence:join").await["payload"]["users"][0]["id"], second);
+    let mut counts = Vec::new();
+    while counts.last() != Some(&json!({"users": 2, "connections": 2})) {
+        counts.push(watcher.expect("presence:count").await["payload"].clone());
+    }
+    // The next connection is another guest, so this one is not waited for.
+    two.cut();
+    assert_eq!(one.expect("presence:leave").await["payload"]["users"], json!([{"id": second}]));
+    assert_eq!(watcher.expect("presence:count").await["payload"], json!({"users": 1, "connections": 1}));
+}
+
+#[tokio::test]
+async fn a_service_token_publishes_within_its_patterns_and_nowhere_else() {
+    let app = TestApp::start().await;
+    let words = ["deployer", "--publish", "room:deploy/*", "--publish", "user:ada"];
+    let token = issue(app.folder.path(), &words).await;
+    let mut ada = Socket::open_at(app.address, "/ws?as=ada").await;
+    ada.expect("connected").await;
+    for channel in ["room:deploy/eu", "room:lobby", "user:ada"] {
+        ada.subscribe(channel, Value::Null).await;
+    }
+    let message = json!({"event": "deployed", "data": {"version": "1.4"}});
+    for (path, channel) in [
+        ("rooms/deploy%2Feu", Some("room:deploy/eu")),
+        ("notify/ada", Some("user:ada")),
+        ("rooms/lobby", None),
+        ("notify/ben", None),
+    ] {
+        let path = format!("/api/realtime/{path}");
+        let answer = call(&app, &token, "POST", &path, message.clone()).await;
+        let Some(channel) = channel else {
+            assert_eq!((answer.status, &answer.json["code"]), (403, &json!("FORBIDDEN")), "{path}");
+            continue;
+        };
+        assert_eq!((answer.status, &answer.json), (200, &json!({"receivers": 1})), "{path}");
+        let came = ada.expect("message").await;
+        assert_eq!((&came["channel"], &came["payload"]), (&json!(channel), &message));
+        assert!(came.get("by").is_none(), "it is the server's: {came}");
+    }
+    let shared = issue(app.folder.path(), &["page", "--shared"]).await;
+    let refused = call(&app, &shared, "POST", "/api/realtime/notify/ada", message).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
 async fn two_tokens_of_a_name_are_good_at_once_and_a_revoked_one_ends_its_connections() {
     let app = started().await;
     let folder = app.folder.path();

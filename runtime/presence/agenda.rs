@@ -13,6 +13,8 @@ use super::input::PlaceKey;
 pub(super) enum Due {
     /// Changes of a resource are sent.
     Flush(PlaceKey),
+    /// A receiver that had no room is sent everything.
+    Show(AttendeeKey, PlaceKey),
     /// A judgement that failed is tried again.
     Judge(AttendeeKey, PlaceKey),
     /// An entry without a connection ends.

@@ -11,7 +11,10 @@ pub struct AttendeeKey(pub u64);
 /// Who asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visitor {
+    /// On whose behalf rules are asked.
     pub person: Arc<Person>,
+    /// Who is shown to others: a user, or a guest of a shared token, of whom each connection is another one. `None` is anonymous.
+    pub id: Option<Arc<str>>,
     pub proof: Proof,
 }
 

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
+use super::limits::PAGE;
 use super::output::{PresenceChange, PresenceRefusal};
 use super::seen::{PresenceCounts, SeenUser};
 use crate::ids::Timestamp;
 use crate::protocol::server_frame::{ControlFrame, ErrorPayload, RightsChangedPayload};
 use crate::protocol::{ResourceName, WireForm};
-
-/// Users in one `presence:sync`; more follow in further ones.
-const PAGE: usize = 500;
 
 /// How a receiver takes frames, and when they are made.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +95,14 @@ impl FrameForm {
             out.extend_from_slice(&frame.to_bytes(self.form));
         }
         out.into()
+    }
+
+    /// The answer to a join whose list follows, in frames that others get, too.
+    pub(super) fn list_follows(self, channel: &str, request_id: &str) -> Bytes {
+        let payload = SyncPayload { users: &[], lease: None };
+        let (channel, request_id, timestamp) = (Some(channel), Some(request_id), self.at);
+        ControlFrame { kind: "presence:sync", channel, request_id, seq: None, more: true, payload, timestamp }
+            .to_bytes(self.form)
     }
 
     pub(super) fn change(self, channel: &str, change: &PresenceChange) -> Bytes {

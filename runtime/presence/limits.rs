@@ -8,6 +8,8 @@ use crate::config::RealtimeConfig;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// A connection without a socket must speak this often.
 const LEASE: Duration = Duration::from_secs(75);
+/// Users in one `presence:sync`; more follow in further ones.
+pub(super) const PAGE: usize = 500;
 
 /// See the module's text.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,8 @@ pub struct PresenceLimits {
     /// ... and then away.
     pub away_after: Duration,
     pub interval: Duration,
+    /// A list of more users is made once for all who wait for it, at the next interval.
+    pub page: usize,
 }
 
 impl PresenceLimits {
@@ -39,6 +43,7 @@ impl PresenceLimits {
             idle_after: config.presence_idle_after,
             away_after: config.presence_away_after.max(config.presence_idle_after),
             interval: INTERVAL,
+            page: PAGE,
         }
     }
 }

@@ -30,7 +30,7 @@ pub use input::{
 };
 pub use judge::PresenceJudge;
 pub use limits::PresenceLimits;
-pub use output::{PresenceChange, PresenceOutput, PresenceRefusal, ReceiverName};
+pub use output::{PresenceChange, PresenceOutput, PresenceRefusal, ReceiverName, SyncReceiver};
 pub use presence_task::{Look, LookedUp, Presence, PresenceBusy, PresenceReceiver};
 pub use seen::{PresenceCounts, SeenUser};
 pub use tracker::{PlaceSize, PresenceTracker, TrackerSize};

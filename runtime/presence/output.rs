@@ -40,10 +40,8 @@ pub enum PresenceOutput {
     },
     /// Everyone who is there; replaces whatever waits of this resource.
     Sync {
-        attendee: AttendeeKey,
         place: PlaceKey,
-        name: ResourceName,
-        request_id: Option<String>,
+        to: Vec<SyncReceiver>,
         users: Vec<SeenUser>,
         /// Who holds the lease of the record.
         lease: Option<Arc<str>>,
@@ -90,6 +88,13 @@ pub enum PresenceOutput {
 pub struct ReceiverName {
     pub attendee: AttendeeKey,
     pub channel: Arc<str>,
+}
+
+/// Who is sent the whole list, and which joins that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncReceiver {
+    pub to: ReceiverName,
+    pub answers: Vec<String>,
 }
 
 /// What changed at a resource since it was told last.

@@ -15,8 +15,8 @@ use super::attendee::{AttendeeKey, Departure, Visitor};
 use super::frames::FrameForm;
 use super::input::{Ask, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict, TouchedPresence};
 use super::judge::PresenceJudge;
-use super::limits::PresenceLimits;
-use super::output::{PresenceOutput, ReceiverName};
+use super::limits::{PAGE, PresenceLimits};
+use super::output::{PresenceOutput, ReceiverName, SyncReceiver};
 use super::seen::{PresenceCounts, SeenUser};
 use super::tracker::{PlaceSize, PresenceTracker, TrackerSize};
 use crate::env::Env;
@@ -279,16 +279,8 @@ impl PresenceTask {
                 }
                 self.answer(attendee, |form| form.refusal(&refusal));
             }
-            PresenceOutput::Sync { attendee, place, name, request_id, users, lease } => {
-                let Some(receiver) = self.receivers.get(&attendee) else { return };
-                let form = self.form(receiver.queue.form());
-                receiver.queue.drop_state(&place);
-                let frames = form.sync(&name.channel, request_id.as_deref(), &users, lease.as_deref());
-                self.metrics.presence.syncs.inc();
-                if receiver.queue.put_state(&place, frames) == StatePut::NoRoom {
-                    self.metrics.presence.dropped.inc();
-                    inputs.push_back(PresenceInput::NoRoom { attendee, place });
-                }
+            PresenceOutput::Sync { place, to, users, lease } => {
+                self.send_list(&place, to, &users, lease.as_deref(), inputs);
             }
             PresenceOutput::Changed { place, to, change } => {
                 self.send(&place, to, |form, channel| form.change(channel, &change), inputs);
@@ -339,6 +331,40 @@ impl PresenceTask {
                 .or_insert_with_key(|(form, channel)| frames(self.form(*form), channel))
                 .clone();
             if receiver.queue.put_state(place, bytes) == StatePut::NoRoom {
+                self.metrics.presence.dropped.inc();
+                inputs.push_back(PresenceInput::NoRoom { attendee, place: place.clone() });
+            }
+        }
+    }
+
+    /// The whole list. A short one carries the id of the join that it answers; a long one is made once for all, and the answer to each
+    /// join goes in front.
+    fn send_list(
+        &self,
+        place: &PlaceKey,
+        to: Vec<SyncReceiver>,
+        users: &[SeenUser],
+        lease: Option<&str>,
+        inputs: &mut VecDeque<PresenceInput>,
+    ) {
+        let mut made: HashMap<(WireForm, Arc<str>), Bytes> = HashMap::new();
+        for SyncReceiver { to: ReceiverName { attendee, channel }, answers } in to {
+            let Some(receiver) = self.receivers.get(&attendee) else { continue };
+            let form = self.form(receiver.queue.form());
+            receiver.queue.drop_state(place);
+            let own = answers.last().filter(|_| users.len() <= PAGE);
+            for id in &answers[..answers.len() - usize::from(own.is_some())] {
+                receiver.queue.put_answer(form.list_follows(&channel, id));
+            }
+            let frames = match own {
+                Some(id) => form.sync(&channel, Some(id), users, lease),
+                None => made
+                    .entry((form.form, channel))
+                    .or_insert_with_key(|(_, channel)| form.sync(channel, None, users, lease))
+                    .clone(),
+            };
+            self.metrics.presence.syncs.inc();
+            if receiver.queue.put_state(place, frames) == StatePut::NoRoom {
                 self.metrics.presence.dropped.inc();
                 inputs.push_back(PresenceInput::NoRoom { attendee, place: place.clone() });
             }

@@ -32,7 +32,7 @@ use super::record_facts::{RecordName, RefusedAttendees, ShownLeases};
 use super::seen::{PresenceCounts, SeenUser};
 use super::watcher::Watcher;
 
-/// How soon a judgement that failed, or a receiver that had no room, is tried again.
+/// How soon a judgement that failed is tried again, and what a receiver had no room for.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// See the module's text.
@@ -206,6 +206,7 @@ impl PresenceTracker {
     fn on_due(&mut self, now: PresenceClock, due: Due, out: &mut Vec<PresenceOutput>) {
         match due {
             Due::Flush(parts) => self.flush(now, &parts, out),
+            Due::Show(key, parts) => self.show_again(now, key, &parts, out),
             Due::Judge(key, parts) => self.judge(key, &parts, out),
             Due::Hold(key, parts, user) => self.drop_one_held(now, &user, &parts, key),
             Due::Lease(key) => {
@@ -235,6 +236,6 @@ impl PresenceTracker {
     }
 
     fn user_of(&self, key: AttendeeKey) -> Option<Arc<str>> {
-        self.attendees.get(&key)?.visitor.person.id.clone()
+        self.attendees.get(&key)?.visitor.id.clone()
     }
 }

@@ -16,7 +16,11 @@ pub(super) struct Watcher {
     pub(super) waiting: Vec<Ask>,
     /// The version of the resource that it was shown.
     pub(super) synced: u64,
-    /// What it was sent was dropped: it needs everything again.
+    /// It needs everything, from the next time that changes are told.
+    pub(super) awaits_list: bool,
+    /// Its joins that the list answers.
+    pub(super) answers: Vec<String>,
+    /// What it was sent was dropped: it gets everything in a while, and nothing before.
     pub(super) stale: bool,
     /// Something was told while it was judged.
     pub(super) missed: bool,
@@ -42,6 +46,8 @@ impl Watcher {
             joined: false,
             waiting: vec![first],
             synced: 0,
+            awaits_list: false,
+            answers: Vec::new(),
             stale: false,
             missed: false,
         }

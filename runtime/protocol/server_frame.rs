@@ -192,6 +192,8 @@ pub struct LoginPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
@@ -241,6 +243,9 @@ pub struct ConnectedPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<&'a str>,
     pub user_id: Option<&'a str>,
+    /// As whom presence shows a caller with a shared token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<&'a str>,
     /// When the login of the user ends, in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

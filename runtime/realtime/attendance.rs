@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::transport::Ended;
+use crate::auth::Identity;
 use crate::channels::Outbox;
 use crate::metrics::Via;
 use crate::presence::{Ask, AttendeeKey, Departure, Presence, PresenceReceiver, Proof, Visitor};
@@ -26,14 +27,21 @@ impl PresenceAttendance {
         PresenceAttendance { presence, key, via, has_asked: false }
     }
 
-    /// Gives the question back if too many wait.
-    pub(super) fn ask(&mut self, outbox: &Arc<Outbox>, ask: Ask, person: Arc<Person>) -> Result<(), Ask> {
+    /// Gives the question back if too many wait. A guest has an id for presence alone: rules see no user.
+    pub(super) fn ask(
+        &mut self,
+        outbox: &Arc<Outbox>,
+        ask: Ask,
+        person: Arc<Person>,
+        identity: &Identity,
+    ) -> Result<(), Ask> {
         let Some(presence) = &self.presence else { return Err(ask) };
         self.has_asked = true;
         let receiver = PresenceReceiver { queue: outbox.clone(), via: self.via };
         // Only a socket answers pings; all else must speak now and then.
         let proof = if self.via == Via::Ws { Proof::Pings } else { Proof::Lease };
-        let visitor = Visitor { person, proof };
+        let guest = identity.guest().map(|guest| guest.id.clone());
+        let visitor = Visitor { id: person.id.clone().or(guest), person, proof };
         presence.ask(self.key, receiver, visitor, ask.clone()).map_err(|_| ask)
     }
 

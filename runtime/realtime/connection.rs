@@ -330,7 +330,8 @@ impl<T: Transport> Connection<T> {
                 }
                 Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
                 Effect::Presence { ask, person } => {
-                    if let Err(ask) = self.attendance.ask(&self.outbox, ask, person) {
+                    let identity = self.credential.identity();
+                    if let Err(ask) = self.attendance.ask(&self.outbox, ask, person, identity) {
                         let effects = self.session.on(self.now(), Input::PresenceBusy { ask });
                         Box::pin(self.perform(effects, reading)).await?;
                     }

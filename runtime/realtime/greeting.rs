@@ -70,6 +70,8 @@ pub struct Greeting<'a> {
     /// By what the peer speaks where it cannot do so on its transport.
     pub session: Option<Arc<str>>,
     pub user: Option<&'a str>,
+    /// Of a caller with a shared token.
+    pub guest: Option<&'a str>,
     /// When the login of the user ends.
     pub expires: Option<Timestamp>,
     /// The last seq that was sent to subscriptions.
@@ -89,6 +91,7 @@ impl Greeting<'_> {
             connection_id: self.connection.to_string(),
             session: self.session.as_deref(),
             user_id: self.user,
+            guest: self.guest,
             expires_at: self.expires.map(Timestamp::rfc3339),
             protocol: 1,
             epoch: &self.around.epoch,
@@ -123,7 +126,7 @@ impl Greeting<'_> {
     /// The answer to the `auth` frame by which the peer came in.
     pub fn after_auth(&self, request_id: Option<&str>, form: WireForm, timestamp: Timestamp) -> Bytes {
         let expires_at = self.expires.map(Timestamp::rfc3339);
-        let payload = LoginPayload { user_id: self.user, expires_at };
+        let payload = LoginPayload { user_id: self.user, guest: self.guest, expires_at };
         let (kind, channel, seq) = ("auth:ok", None, None);
         ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp }.to_bytes(form)
     }

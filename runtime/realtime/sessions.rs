@@ -378,6 +378,7 @@ impl Sessions {
             connection: entrant.id,
             session: transport.session().cloned(),
             user: arrived.identity.user.as_deref(),
+            guest: arrived.identity.guest().map(|guest| &*guest.id),
             expires: arrived.state().and_then(|state| state.expires),
             position: self.channels.position(),
             around: &around,

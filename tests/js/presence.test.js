@@ -117,6 +117,87 @@ test('who may not join watches, and who may not watch sees nothing', async () =>
   assert.deepEqual([here.state.value, ids(here.users), rt.detail.value.reason], ['denied', '', '']);
 });
 
+test('a guest of a shared token does not see itself among the others', async () => {
+  const { w, rt, presence, take, say } = page();
+  w.socket.greet({ userId: null, guest: 'guest:1' });
+  const here = presence.join('Task/7');
+  assert.deepEqual(take().map(([type]) => type), ['presence:join']);
+  await say('presence:sync', [{ ...ADA, id: 'guest:1', name: 'Guest 1' }, BEN]);
+  assert.deepEqual([rt.detail.value.guest, ids(here.users), ids(here.others)], ['guest:1', 'guest:1,ben', 'ben']);
+});
+
+test('who holds the lease is shown, and no longer when it ends or the page may not see it', async () => {
+  const { w, presence, greet, say, refuse } = page();
+  greet();
+  const here = presence.join('Task/7');
+  const seen = [];
+  here.lease.listen((lease) => seen.push(lease?.holder ?? null));
+  const moves = async (type, lease) => {
+    w.socket.say({ type, channel: CHANNEL, payload: { users: [ADA, BEN], lease } });
+    await settle();
+  };
+  await moves('presence:sync', { holder: 'ben' });
+  await moves('presence:lease', { holder: 'ben' });
+  await moves('presence:lease', { holder: 'cleo' });
+  await moves('presence:lease', null);
+  await moves('presence:lease', { holder: 'ben' });
+  await say('presence:update', [BEN]);
+  await say('presence:sync', [ADA, BEN]);
+  await moves('presence:lease', { holder: 'ben' });
+  // The answer to a join whose long list follows says nothing of the lease.
+  await say('presence:sync', [], { more: true });
+  await moves('presence:sync', { holder: 'ben' });
+  w.socket.say({ type: 'error', channel: CHANNEL, payload: { code: 'FORBIDDEN_CHANNEL', message: 'no longer yours' } });
+  await settle();
+  await refuse('FORBIDDEN_CHANNEL');
+  assert.deepEqual([here.state.value, seen], ['denied', ['ben', 'cleo', null, 'ben', null, 'ben', null]]);
+});
+
+test('a page that only counts is told of numbers, and of names once it asks for them', async () => {
+  const { w, rt, presence, greet, take, say } = page();
+  greet();
+  const here = presence.count('Task/7');
+  assert.deepEqual(take(), [['subscribe', CHANNEL, { count: true }]]);
+  const seen = [];
+  here.counts.listen(({ users, connections }) => seen.push([users, connections]));
+  const count = async (users, connections) => {
+    w.socket.say({ type: 'presence:count', channel: CHANNEL, payload: { users, connections } });
+    await settle();
+  };
+  await count(12, 14);
+  await count(12, 14);
+  assert.deepEqual([here.state.value, ids(here.users), seen], ['live', '', [[12, 14]]]);
+  w.socket.cut(1006);
+  assert.deepEqual([here.state.value, here.counts.value.users], ['stale', 12]);
+  rt.reconnectNow();
+  greet();
+  assert.deepEqual(take(), [['subscribe', CHANNEL, { count: true }]]);
+  await count(13, 15);
+  presence.watch('Task/7');
+  assert.deepEqual(take(), [['subscribe', CHANNEL, undefined]]);
+  await say('presence:sync', [ADA, CLEO]);
+  await count(99, 99);
+  assert.deepEqual([ids(here.users), seen], ['ada,cleo', [[12, 14], [13, 15], [2, 3]]], 'the list says how many');
+  here.leave();
+  here.leave();
+  assert.deepEqual([take(), here.counts.value], [[['unsubscribe', CHANNEL, undefined]], { users: 0, connections: 0 }]);
+});
+
+test('a list in parts that a cut connection left unfinished is forgotten', async () => {
+  const { w, rt, presence, greet, say } = page();
+  greet();
+  const here = presence.join('Task/7');
+  await say('presence:sync', [], { more: true });
+  await say('presence:sync', [CLEO], { more: true });
+  w.socket.cut(1006);
+  rt.reconnectNow();
+  greet();
+  await say('presence:sync', [], { more: true });
+  await say('presence:sync', [ADA], { more: true });
+  await say('presence:sync', [BEN]);
+  assert.equal(ids(here.users), 'ada,ben');
+});
+
 test('two joins are one presence; a watcher who joins is there', async () => {
   const { presence, greet, take, say } = page();
   greet();

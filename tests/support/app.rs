@@ -14,6 +14,7 @@ use tidewire::auth::{Identity, NameTrust};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
+use tidewire::presence::Presence;
 use tidewire::realtime::Sessions;
 use tidewire::realtime::rooms::Rooms;
 use tidewire::repository::{Mutation, Repository};
@@ -150,6 +151,10 @@ impl TestApp {
 
     pub fn rooms(&self) -> &Rooms {
         self.sessions.rooms()
+    }
+
+    pub fn presence(&self) -> &Presence {
+        self.sessions.presence().expect("a server has presence")
     }
 
     /// Changes the schema of the running server. As in `dev`, what has no rule is open.

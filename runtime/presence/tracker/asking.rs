@@ -53,7 +53,7 @@ impl PresenceTracker {
     /// Why a connection cannot ask this of a resource that it has nothing to do with yet.
     fn cannot_begin(&self, key: AttendeeKey, visitor: &Visitor, ask: &Ask) -> Option<PresenceRefusal> {
         match &ask.action {
-            PresenceAction::Join(_) if visitor.person.id.is_none() => {
+            PresenceAction::Join(_) if visitor.id.is_none() => {
                 let text = "log in to join; without a user `subscribe` shows who is here";
                 return Some(PresenceRefusal::of(ask, Code::Unauthenticated, text));
             }
@@ -85,7 +85,7 @@ impl PresenceTracker {
     ) {
         let parts = ask.resource.parts.clone();
         if !self.attendees.contains_key(&key) {
-            if let Some(user) = &visitor.person.id {
+            if let Some(user) = &visitor.id {
                 self.people.entry(user.clone()).or_default().insert(key);
             }
             let attendee = Attendee {
@@ -175,6 +175,8 @@ impl PresenceTracker {
                 watcher.joined = false;
                 if watcher.watch.is_none() {
                     out.push(PresenceOutput::Silence { attendee: key, place: parts.clone() });
+                    // A join that waits for its list is answered all the same.
+                    self.answer_with_nobody(key, &parts, out);
                 }
                 acknowledge(key, &ask, out);
                 self.remove_entry(now, key, &parts);
@@ -191,7 +193,7 @@ impl PresenceTracker {
         news: PresenceNews,
     ) -> Result<(), NotDone> {
         let Some(attendee) = self.attendees.get(&key) else { return Ok(()) };
-        let user = attendee.visitor.person.id.clone();
+        let user = attendee.visitor.id.clone();
         let limits = self.limits;
         let Some(place) = self.places.get_mut(parts) else { return Ok(()) };
         let Some(watcher) = place.watchers.get_mut(&key) else { return Ok(()) };

@@ -14,12 +14,14 @@ impl PresenceTracker {
     pub(super) fn on_ended(&mut self, now: PresenceClock, key: AttendeeKey, departure: Departure) {
         self.refused.remove(key);
         let Some(attendee) = self.remove_attendee(key) else { return };
-        let user = attendee.visitor.person.id.clone();
+        let user = attendee.visitor.id.clone();
+        // A guest cannot come back: the next connection is another one.
+        let may_return = departure == Departure::Broken && attendee.visitor.person.id.is_some();
         for parts in attendee.places {
             let Some(place) = self.places.get_mut(&parts) else { continue };
             place.watchers.remove(&key);
             if let Some(user) = &user {
-                let held = departure == Departure::Broken && place.hold(user, key);
+                let held = may_return && place.hold(user, key);
                 if held {
                     let until = now.instant + self.limits.hold;
                     self.held.entry(user.clone()).or_default().insert((parts.clone(), key), until);
@@ -69,7 +71,7 @@ impl PresenceTracker {
     fn remove_attendee(&mut self, key: AttendeeKey) -> Option<Attendee> {
         let attendee = self.attendees.remove(&key)?;
         attendee.look_at.into_iter().for_each(|at| self.agenda.remove(at, Due::Lease(key)));
-        if let Some(user) = &attendee.visitor.person.id
+        if let Some(user) = &attendee.visitor.id
             && let Some(theirs) = self.people.get_mut(user)
         {
             theirs.remove(&key);

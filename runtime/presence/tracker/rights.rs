@@ -50,15 +50,8 @@ impl PresenceTracker {
                 let may_join = grant.may_join;
                 watcher.grant = Some(grant);
                 let waiting = std::mem::take(&mut watcher.waiting);
-                if watcher.missed {
-                    watcher.stale = true;
-                    self.wake(now, parts);
-                }
-                if !may_join {
-                    self.remove_entry(now, key, parts);
-                    if let Some(watcher) = self.watcher(key, parts) {
-                        watcher.joined = false;
-                    }
+                if watcher.joined && !may_join {
+                    self.end_joining(now, key, parts, out);
                 }
                 for ask in waiting {
                     if self.watcher(key, parts).is_some() {
@@ -69,6 +62,9 @@ impl PresenceTracker {
                     }
                 }
                 self.tidy(key, parts);
+                if self.watcher(key, parts).is_some_and(|watcher| watcher.missed) {
+                    self.show(now, key, parts, None, out);
+                }
             }
             PresenceVerdict::Refused => self.refuse(now, key, parts, out),
             PresenceVerdict::Failed if watcher.grant.is_some() => {
@@ -104,18 +100,32 @@ impl PresenceTracker {
             out.push(PresenceOutput::Refused { attendee: key, refusal });
         }
         if watcher.grant.is_some() {
-            let name = watcher.name.clone();
-            let channel = name.channel.clone();
-            out.push(PresenceOutput::Withdrawn { attendee: key, place: parts.clone(), name });
-            let refusal = PresenceRefusal {
-                channel,
-                request_id: None,
-                code: Code::ForbiddenChannel,
-                message: TEXT.to_owned(),
-            };
-            out.push(PresenceOutput::Refused { attendee: key, refusal });
+            let (name, answers) = (watcher.name.clone(), std::mem::take(&mut watcher.answers));
+            out.push(PresenceOutput::Withdrawn { attendee: key, place: parts.clone(), name: name.clone() });
+            refuse_all(key, &name.channel, answers, TEXT, out);
         }
         self.forget(now, key, parts);
+    }
+
+    /// The person still sees the resource, and is no longer seen there.
+    fn end_joining(
+        &mut self,
+        now: PresenceClock,
+        key: AttendeeKey,
+        parts: &PlaceKey,
+        out: &mut Vec<PresenceOutput>,
+    ) {
+        if let Some(user) = self.user_of(key) {
+            self.refused.add(key, user);
+        }
+        self.remove_entry(now, key, parts);
+        let Some(watcher) = self.watcher(key, parts) else { return };
+        watcher.joined = false;
+        let (name, answers) = (watcher.name.clone(), std::mem::take(&mut watcher.answers));
+        if watcher.watch.is_none() {
+            out.push(PresenceOutput::Withdrawn { attendee: key, place: parts.clone(), name: name.clone() });
+        }
+        refuse_all(key, &name.channel, answers, "you may see who is here, and not join", out);
     }
 
     pub(super) fn on_touched(
@@ -183,4 +193,19 @@ impl PresenceTracker {
             self.drop_one_held(now, &user, parts, key);
         }
     }
+}
+
+/// What was granted is so no longer: the joins that wait for their list, and the resource itself.
+fn refuse_all(
+    attendee: AttendeeKey,
+    channel: &Arc<str>,
+    answers: Vec<String>,
+    text: &str,
+    out: &mut Vec<PresenceOutput>,
+) {
+    let ids = answers.into_iter().map(Some).chain([None]);
+    out.extend(ids.map(|request_id| {
+        let (channel, code, message) = (channel.clone(), Code::ForbiddenChannel, text.to_owned());
+        PresenceOutput::Refused { attendee, refusal: PresenceRefusal { channel, request_id, code, message } }
+    }));
 }

@@ -9,7 +9,7 @@ use super::{AGAIN, PresenceTracker};
 use crate::presence::agenda::Due;
 use crate::presence::attendee::AttendeeKey;
 use crate::presence::input::{PlaceKey, PresenceClock};
-use crate::presence::output::{PresenceOutput, ReceiverName};
+use crate::presence::output::{PresenceOutput, ReceiverName, SyncReceiver};
 use crate::presence::record_facts::RecordName;
 use crate::presence::watcher::WatcherStanding;
 
@@ -17,7 +17,8 @@ use crate::presence::watcher::WatcherStanding;
 const FADE_STEP: Duration = Duration::from_secs(1);
 
 impl PresenceTracker {
-    /// Who is there, to one connection. The changes that were made before it are in it.
+    /// Who is there, to one connection. The changes that were made before it are in it. A long list is told with the next changes:
+    /// all who wait for it then are sent the same.
     pub(super) fn show(
         &mut self,
         now: PresenceClock,
@@ -28,24 +29,64 @@ impl PresenceTracker {
     ) {
         let limits = self.limits;
         let Some(place) = self.places.get_mut(parts) else { return };
-        let (version, counts) = (place.version, place.counts());
+        let (version, counts, long) = (place.version, place.counts(), place.users.len() > limits.page);
         let Some(watcher) = place.watchers.get_mut(&key) else { return };
-        (watcher.stale, watcher.missed, watcher.synced) = (false, false, version);
-        let (name, counted, listed) = (watcher.name.clone(), watcher.wants_count(), watcher.wants_list());
-        if listed {
+        (watcher.stale, watcher.missed) = (false, false);
+        watcher.answers.extend(request_id);
+        let (counted, listed) = (watcher.wants_count(), watcher.wants_list());
+        watcher.awaits_list = listed && long;
+        if !watcher.awaits_list {
+            watcher.synced = version;
+        }
+        let to = ReceiverName { attendee: key, channel: watcher.name.channel.clone() };
+        if listed && !long {
+            let answers = std::mem::take(&mut watcher.answers);
             let users = place.users_after(now, &limits, None).collect();
             out.push(PresenceOutput::Sync {
-                attendee: key,
                 place: parts.clone(),
-                name: name.clone(),
-                request_id,
+                to: vec![SyncReceiver { to: to.clone(), answers }],
                 users,
                 lease: self.leases.holder(parts),
             });
         }
         if counted {
-            let to = vec![ReceiverName { attendee: key, channel: name.channel }];
-            out.push(PresenceOutput::Count { place: parts.clone(), to, counts });
+            out.push(PresenceOutput::Count { place: parts.clone(), to: vec![to], counts });
+        }
+        if listed && long {
+            self.wake(now, parts);
+        }
+    }
+
+    /// What was dropped for want of room, as a whole.
+    pub(super) fn show_again(
+        &mut self,
+        now: PresenceClock,
+        key: AttendeeKey,
+        parts: &PlaceKey,
+        out: &mut Vec<PresenceOutput>,
+    ) {
+        let Some(watcher) = self.watcher(key, parts).filter(|watcher| watcher.stale) else { return };
+        match watcher.standing {
+            WatcherStanding::Settled => self.show(now, key, parts, None, out),
+            // It is shown when the judgement has come.
+            WatcherStanding::Judging { .. } => watcher.missed = true,
+        }
+    }
+
+    /// A connection that left in front of its list.
+    pub(super) fn answer_with_nobody(
+        &mut self,
+        key: AttendeeKey,
+        parts: &PlaceKey,
+        out: &mut Vec<PresenceOutput>,
+    ) {
+        let Some(watcher) = self.watcher(key, parts) else { return };
+        let answers = std::mem::take(&mut watcher.answers);
+        watcher.awaits_list = false;
+        if !answers.is_empty() {
+            let to = ReceiverName { attendee: key, channel: watcher.name.channel.clone() };
+            let to = vec![SyncReceiver { to, answers }];
+            out.push(PresenceOutput::Sync { place: parts.clone(), to, users: Vec::new(), lease: None });
         }
     }
 
@@ -65,17 +106,11 @@ impl PresenceTracker {
         }
     }
 
+    /// A receiver that is slow waits alone: the others are told of changes as before.
     pub(super) fn on_no_room(&mut self, now: PresenceClock, key: AttendeeKey, parts: &PlaceKey) {
-        if let Some(watcher) = self.watcher(key, parts) {
-            watcher.stale = true;
-            if let Some(place) = self.places.get_mut(parts)
-                && place.flush_at.is_none()
-            {
-                let again = now.instant + AGAIN;
-                place.flush_at = Some(again);
-                self.agenda.add(again, Due::Flush(parts.clone()));
-            }
-        }
+        let Some(watcher) = self.watcher(key, parts).filter(|watcher| !watcher.stale) else { return };
+        watcher.stale = true;
+        self.agenda.add(now.instant + AGAIN, Due::Show(key, parts.clone()));
     }
 
     /// Looks at the resource again when a user there may be idle or away. At most once a second, however many there are.
@@ -99,12 +134,9 @@ impl PresenceTracker {
         let lease_moved = std::mem::take(&mut place.lease_moved);
         // A watcher that began in between may have been shown other numbers.
         let counted = place.told != Some(counts) || !change.is_empty();
-        if !change.is_empty() || counted || lease_moved {
-            place.flushed_at = Some(now.instant);
-        }
         place.told = Some(counts);
         let version = place.version;
-        let (mut listeners, mut editors, mut counters, mut stale) =
+        let (mut listeners, mut editors, mut counters, mut whole) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut keys: Vec<AttendeeKey> = place.watchers.keys().copied().collect();
         keys.sort_unstable();
@@ -115,20 +147,28 @@ impl PresenceTracker {
                 continue;
             }
             if watcher.stale {
-                stale.push(key);
                 continue;
             }
             let receiver = ReceiverName { attendee: key, channel: watcher.name.channel.clone() };
-            if watcher.synced < version && watcher.wants_list() && !change.is_empty() {
+            let awaits_list = std::mem::take(&mut watcher.awaits_list) && watcher.wants_list();
+            if awaits_list {
+                let answers = std::mem::take(&mut watcher.answers);
+                whole.push(SyncReceiver { to: receiver.clone(), answers });
+            }
+            let follows = watcher.synced < version && watcher.wants_list() && !awaits_list;
+            if follows && !change.is_empty() {
                 listeners.push(receiver.clone());
             }
-            if watcher.synced < version && watcher.wants_list() && lease_moved {
+            if follows && lease_moved {
                 editors.push(receiver.clone());
             }
             if watcher.synced < version && watcher.wants_count() && counted {
                 counters.push(receiver);
             }
             watcher.synced = version;
+        }
+        if !change.is_empty() || counted || lease_moved || !whole.is_empty() {
+            place.flushed_at = Some(now.instant);
         }
         if !listeners.is_empty() {
             out.push(PresenceOutput::Changed { place: parts.clone(), to: listeners, change });
@@ -140,8 +180,12 @@ impl PresenceTracker {
         if !counters.is_empty() {
             out.push(PresenceOutput::Count { place: parts.clone(), to: counters, counts });
         }
-        for key in stale {
-            self.show(now, key, parts, None, out);
+        if !whole.is_empty()
+            && let Some(place) = self.places.get(parts)
+        {
+            let users = place.users_after(now, &limits, None).collect();
+            let lease = self.leases.holder(parts);
+            out.push(PresenceOutput::Sync { place: parts.clone(), to: whole, users, lease });
         }
         self.drop_place_if_empty(parts);
     }

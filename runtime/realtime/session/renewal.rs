@@ -40,7 +40,7 @@ impl Session {
         }
         if !login.warned && login.warn_at <= now.instant {
             login.warned = true;
-            let payload = LoginPayload { user_id: None, expires_at: Some(expires.rfc3339()) };
+            let payload = LoginPayload { user_id: None, guest: None, expires_at: Some(expires.rfc3339()) };
             turn.send("auth:expiring", Envelope::default(), payload);
         }
     }
@@ -91,7 +91,8 @@ impl Session {
         }
         self.lasts_until(turn, standing);
         let expires_at = standing.expires.map(Timestamp::rfc3339);
-        turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
+        let (user_id, guest) = (identity.user.as_deref(), identity.guest().map(|guest| &*guest.id));
+        turn.send("auth:ok", envelope, LoginPayload { user_id, guest, expires_at });
     }
 
     /// What the peer is told when its connection is ended from outside.
