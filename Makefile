@@ -55,8 +55,9 @@ e2e: program tools node_modules/.installed ## two windows in a real Chromium
 	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
 .PHONY: screenshots
-screenshots: program tools node_modules/.installed ## makes pictures/two-windows.gif, the moving picture of the README
+screenshots: program tools node_modules/.installed ## makes pictures/: the moving picture of the README, and the examples, light and dark
 	$(WITHIN) 10m "the picture" node tests/e2e/picture.js
+	$(WITHIN) 10m "the pictures of the examples" node tests/e2e/pictures.js
 
 .PHONY: bench
 bench: ## creates, fan-out, memory, replay; beside a bare axum echo

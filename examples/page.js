@@ -26,25 +26,44 @@ export function h(name, props = {}, ...children) {
   return made;
 }
 
+/** What a link named behind its `#`, kept while the user logs in on another page. No server gets it. */
+const AFTER = 'after-login';
+/** Failures in a row after which the badge says Offline. The client goes on trying. */
+const LOST = 3;
+
 /** Calls `run` with a client, at once or after the user has signed in. */
 export async function start(run, options = {}) {
   const as = new URLSearchParams(location.search).get('as') || null;
   const auth = as || options.getToken ? undefined : login();
-  if (auth && !auth.user.value) return signIn(run, options);
+  if (auth && !auth.user.value) {
+    // A login at an issuer is in a cookie, where only the server sees it.
+    const known = await fetch('/api/auth/me').then((answer) => answer.json()).catch(() => ({ names: true }));
+    if (known.user) auth.adopt(known);
+    if (!auth.user.value) return signIn(run, options, known.names);
+  }
+  const after = sessionStorage.getItem(AFTER);
+  sessionStorage.removeItem(AFTER);
+  if (after && !location.hash) location.hash = after;
   $('#signin').hidden = true;
   $('#app').hidden = false;
   const client = connect({ as, auth, ...options });
-  showBadge(client.rt);
-  $('#me').textContent = as ?? auth?.user.value.name ?? '';
-  run({ ...client, as, token: options.getToken ?? auth?.token });
+  const { rt } = client;
+  // While the page polls, no socket has said who the user is.
+  const me = () => rt.detail.value.userId ?? auth?.user.value?.id ?? as?.split(':')[0] ?? null;
+  showBadge(rt);
+  if (auth) $('#me').replaceChildren(h('a', { href: '/_/account' }, auth.user.value.name ?? 'Account'));
+  else rt.detail.subscribe(() => void ($('#me').textContent = nameOfMachine(me() ?? rt.detail.value.guest ?? '')));
+  // Another user, or none: what is shown is not theirs.
+  auth?.user.listen(() => location.reload());
+  run({ ...client, as, me, token: options.getToken ?? auth?.token });
 }
 
 /** A name is enough for `tidewire dev`; `tidewire serve` has its own login page. */
-async function signIn(run, options) {
-  const { names } = await fetch('/api/auth/me').then((answer) => answer.json(), () => ({ names: true }));
+function signIn(run, options, names) {
   $('#signin').hidden = false;
   $('#by-name').hidden = !names;
   $('#by-login').hidden = names;
+  if (location.hash) sessionStorage.setItem(AFTER, location.hash);
   $('#by-name').addEventListener('submit', (event) => {
     event.preventDefault();
     location.search = `?as=${encodeURIComponent(event.target.elements.as.value.trim())}`;
@@ -59,14 +78,23 @@ async function signIn(run, options) {
   });
 }
 
-function showBadge(rt) {
+function showBadge({ status, detail }) {
   const badge = $('#status');
-  rt.status.subscribe((status) => {
-    const [shape, text] = BADGES[status];
-    badge.dataset.status = status;
+  const draw = () => {
+    const now = status.value === 'connecting' && detail.value.attempt >= LOST ? 'offline' : status.value;
+    // Only a change is announced.
+    if (badge.dataset.status === now) return;
+    const [shape, text] = BADGES[now];
+    badge.dataset.status = now;
     badge.replaceChildren(h('span', { 'aria-hidden': 'true' }, shape), ` ${text}`);
-  });
+    badge.hidden = false;
+  };
+  status.listen(draw);
+  detail.subscribe(draw);
 }
+
+/** Machines and guests have no record with a name: `service:printer` is the printer. */
+export const nameOfMachine = (id) => (id.startsWith('guest:') ? `Guest ${id.slice(-4).toUpperCase()}` : id.replace(/^service:/, ''));
 
 /** The first letters of a name, in a colour that stays the same. */
 export function avatar(name, state = 'active') {

@@ -32,6 +32,7 @@ mod documents;
 mod doorway;
 mod event_bus;
 mod evolution;
+mod examples;
 mod expiry;
 mod explain;
 mod failing_disk;

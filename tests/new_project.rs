@@ -145,7 +145,11 @@ async fn a_project_that_could_not_be_written_whole_is_not_there() {
 
         let made = ended(tidewire(folder.path()).args(["new", "p"])).await;
         assert_eq!(made.code, 0, "{there}: {}", made.stderr);
-        assert_eq!(names(&path), [".gitignore", "public", "schemas", "tidewire.toml"], "{there}");
+        assert_eq!(
+            names(&path),
+            [".gitignore", "README.md", "public", "schemas", "tidewire.toml"],
+            "{there}"
+        );
         assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "{there}");
         assert_eq!(ended(tidewire(&path).arg("check")).await.code, 0, "{there}");
     }

@@ -69,6 +69,7 @@ fn files_of(template: Template) -> Vec<ProjectFile> {
     let mut files = match template.example() {
         Some(example) => example.files(),
         None => vec![
+            ProjectFile::new("README.md", include_str!("template/README.md")),
             ProjectFile::new("schemas/note.toml", include_str!("template/note.toml")),
             ProjectFile::new("public/index.html", include_str!("template/index.html")),
         ],

@@ -1,7 +1,7 @@
 /**
  * The real program with a data folder of its own.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
@@ -20,6 +20,7 @@ export class Tidewire {
   #command;
   #settings;
   #files;
+  #pages;
   /** `http://127.0.0.1:port` */
   address = '';
   /** Of `serve`: the path that makes the first administrator, with its secret. */
@@ -31,12 +32,14 @@ export class Tidewire {
    * @param {'dev' | 'serve'} [options.command]
    * @param {string[]} [options.settings] Each `name=value`.
    * @param {Record<string, string>} [options.files] Further files of the project folder, by name.
+   * @param {string} [options.pages] Folder of the repository whose files are served at `/`.
    */
-  constructor(schemas, { command = 'dev', settings = [], files = {} } = {}) {
+  constructor(schemas, { command = 'dev', settings = [], files = {}, pages } = {}) {
     this.#source = schemas;
     this.#command = command;
     this.#settings = settings;
     this.#files = files;
+    this.#pages = pages;
   }
 
   async start() {
@@ -70,6 +73,7 @@ export class Tidewire {
 
   /** What is there already stays: a test may have edited it. */
   #copy() {
+    if (this.#pages) cpSync(join(ROOT, this.#pages), join(this.#folder, 'public'), { recursive: true, dereference: true });
     if (typeof this.#source === 'string')
       return cpSync(join(ROOT, this.#source), this.#schemas, { recursive: true, force: false });
     if (mkdirSync(this.#schemas, { recursive: true }) === undefined) return;
@@ -117,6 +121,12 @@ export class Tidewire {
     });
     if (!response.ok) throw new Error(`${method} ${path} was answered with ${response.status}: ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
+  }
+
+  /** Runs another command of the program on this data, and answers with what it printed. @param {...string} words */
+  run(...words) {
+    const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
+    return execFileSync(BINARY, [...words, ...folders], { cwd: this.#folder, encoding: 'utf8' }).trim();
   }
 
   /** A request of the account routes. @param {string} [token] @param {string} [method] */

@@ -7,12 +7,13 @@ import { OptimisticManager } from '/static/optimistic.js';
 import { PresenceManager } from '/static/presence.js';
 import { feed } from './feed.js';
 import { movable } from './moving.js';
-import { $, avatar, complain, h, onSubmit, start, time } from './page.js';
+import { $, avatar, complain, h, nameOfMachine, onSubmit, start, time } from './page.js';
 
 const COLUMNS = { todo: 'To do', doing: 'Doing', done: 'Done' };
 /** How long a user who stopped typing still seems to type, in milliseconds. */
 const TYPING = 4000;
-const dev = devtools();
+let cut = false;
+const dev = devtools({ env: { fetch: (...request) => (cut ? Promise.reject(new TypeError('The network is cut')) : fetch(...request)) } });
 
 start(open, { env: dev.env });
 
@@ -21,14 +22,17 @@ async function open({ rt, api, channels, as, token }) {
   const board = await theBoard(api).catch(complain);
   if (!board) return;
   $('#name').textContent = board.name;
+  const users = channels.list('User', {});
+  /** Guests write without a record of their own. */
+  const nameOf = (id) => (id ? users.value.find((user) => user.id === id)?.name ?? nameOfMachine(id) : 'Guest');
   const cards = channels.list('Card', { where: { board: board.id }, sort: 'position' });
-  const columns = showCards(db, cards);
+  const columns = showCards(db, cards, nameOf);
   onSubmit($('#add'), ({ title }) => db.create('Card', { board: board.id, title, column: 'todo', position: columns.end('todo') }));
-  showChat(channels, db, board.id);
+  const chat = showChat(channels, db, board.id, nameOf);
   showPeople(rt, board.id);
-  const stream = feed({ as, token }, $('#feed'));
+  const stream = feed({ as, token, nameOf }, $('#feed'));
+  users.listen(() => [columns, chat, stream].forEach(({ draw }) => draw()));
 
-  let cut = false;
   $('#cut').addEventListener('click', ({ currentTarget: button }) => {
     cut = !cut;
     pressed(button, cut, 'Restore my network', 'Cut my network');
@@ -43,7 +47,10 @@ async function open({ rt, api, channels, as, token }) {
 /** The first board, which the first user makes. */
 async function theBoard(api) {
   const { items } = await api.list('boards', { sort: 'created_at', limit: 1 });
-  return items[0] ?? api.create('boards', { name: 'Our board' });
+  if (items[0]) return items[0];
+  await api.create('boards', { name: 'Our board' });
+  // Of two users who come first at once, both see the older board.
+  return theBoard(api);
 }
 
 function pressed(button, on, during, otherwise) {
@@ -70,7 +77,7 @@ function sender(api) {
   };
 }
 
-function showCards(db, cards) {
+function showCards(db, cards, nameOf) {
   /** Elements by id, so that a card that moves keeps its focus. */
   const shown = new Map();
   const lists = new Map();
@@ -129,24 +136,27 @@ function showCards(db, cards) {
   const note = ({ author }, state, error, mutations) => {
     if (state === 'pending') return ['Saving…'];
     const failed = mutations.find((mutation) => mutation.state === 'failed' || mutation.state === 'conflict');
-    if (!failed) return [author ?? ''];
+    if (!failed) return [nameOf(author)];
     return [`Not saved: ${error?.message ?? ''} `, h('button', { type: 'button', click: () => failed.retry() }, 'Retry'), ' ', h('button', { type: 'button', click: () => failed.discard() }, 'Discard')];
   };
   cards.subscribe(draw);
   // A verdict changes how a card stands, and not always its values.
   for (const signal of [db.pending, db.failed]) signal.listen(() => draw());
-  return { end: (column) => positionAt(column, of(column).length) };
+  return { draw, end: (column) => positionAt(column, of(column).length) };
 }
 
-function showChat(channels, db, board) {
+function showChat(channels, db, board, nameOf) {
   const list = $('#chat');
-  channels.list('Message', { where: { board }, sort: '-created_at', limit: 100 }).subscribe((newest) => {
+  const newest = channels.list('Message', { where: { board }, sort: '-created_at', limit: 100 });
+  const draw = () => {
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-    list.replaceChildren(...[...newest].reverse().map(({ author, text, created_at, _optimistic }) =>
-      h('li', { 'data-state': _optimistic && 'pending' }, h('strong', {}, author ?? 'A former user'), ' ', time(created_at), h('p', {}, text))));
+    list.replaceChildren(...[...newest.value].reverse().map(({ author, text, created_at, _optimistic }) =>
+      h('li', { 'data-state': _optimistic && 'pending' }, h('strong', {}, nameOf(author)), ' ', time(created_at), h('p', {}, text))));
     if (atEnd) list.scrollTop = list.scrollHeight;
-  });
+  };
+  newest.subscribe(draw);
   onSubmit($('#say'), ({ text }) => db.create('Message', { board, text }));
+  return { draw };
 }
 
 /** How many are here, who they are, and who of them writes a message. */

@@ -5,9 +5,8 @@
 import { PresenceManager } from '/static/presence.js';
 import { $, avatar, complain, h, onSubmit, start, time } from './page.js';
 
-start(({ rt, api, channels, db }) => {
+start(({ rt, channels, db, me }) => {
   const presence = new PresenceManager(rt);
-  const me = () => rt.detail.value.userId;
   const did = (change) => change.then(() => complain(null), complain);
   const users = channels.list('User', { sort: 'name' });
   const nameOf = (id) => users.value.find((user) => user.id === id)?.name ?? id;
@@ -58,16 +57,19 @@ start(({ rt, api, channels, db }) => {
       const mine = holder === me();
       $('#title').textContent = title;
       $('#holder').textContent = mine ? 'You hold the ring' : `@${nameOf(holder)} holds the ring`;
+      $('#holder').toggleAttribute('data-mine', mine);
       for (const field of $('#write').elements) field.disabled = !mine;
       $('#waiting').textContent = mine ? '' : `Waiting for @${nameOf(holder)}`;
+      $('#write').elements.text.placeholder = mine ? 'Write the next segment' : '';
       const present = new Set(here.users.value.map((user) => user.id));
       const people = seats.value.map(({ person }) => person);
-      // Only to a collaborator who is here: nobody waits for a user who is away.
-      options($('#pass select'), people.filter((person) => person !== holder && present.has(person)), nameOf);
+      // Only to a collaborator who is here, so that the others need not wait for one who is away. A page that polls cannot know.
+      const open = people.filter((person) => person !== holder && (present.has(person) || !rt.connected.value));
+      options($('#pass select'), open, nameOf);
       $('#pass').hidden = !mine;
       $('#pass button').disabled = $('#pass select').options.length === 0;
       $('#back').hidden = mine || author !== me();
-      $('#people').replaceChildren(...seats.value.map(({ id: seat, person }) => h('li', {}, avatar(nameOf(person), present.has(person) ? 'active' : 'away'), ` ${nameOf(person)} `,
+      $('#people').replaceChildren(...seats.value.map(({ id: seat, person }) => h('li', { 'data-ring': person === holder }, avatar(nameOf(person), present.has(person) ? 'active' : 'away'), ` ${nameOf(person)} `,
         h('span', { class: 'muted' }, [person === author && 'author', person === holder && 'ring', present.has(person) ? 'here' : 'away'].filter(Boolean).join(', ')),
         ...(author === me() && person !== author && person !== holder ? [h('button', { class: 'quiet', 'aria-label': `Remove ${nameOf(person)}`, click: () => did(db.delete('Collaborator', seat)) }, '×')] : []))));
       options($('#invite select'), users.value.map((user) => user.id).filter((user) => !people.includes(user)), nameOf);
@@ -79,7 +81,7 @@ start(({ rt, api, channels, db }) => {
       if (rows.length === 0) $('#segments').append(h('li', { class: 'muted' }, 'Nothing is written yet.'));
     });
     const stops = [drafts.subscribe(draw), seats.subscribe(draw), users.listen(draw), here.users.subscribe(draw), rt.detail.listen(draw)];
-    here.users.subscribe((people) => $('#here').replaceChildren(...people.map(({ id, name, state }) => avatar(name || id, state))));
+    stops.push(here.users.subscribe((people) => $('#here').replaceChildren(...people.map(({ id, name, state }) => avatar(name || id, state)))));
     return {
       id,
       close: () => {

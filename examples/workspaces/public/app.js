@@ -5,9 +5,8 @@
 import { PresenceManager } from '/static/presence.js';
 import { $, avatar, complain, h, onSubmit, start } from './page.js';
 
-start(({ rt, api, channels, db, as }) => {
+start(({ rt, api, channels, db, as, me, token }) => {
   const presence = new PresenceManager(rt);
-  const me = () => rt.detail.value.userId;
   const did = (change) => change.then(() => complain(null), complain);
   const nameOf = names(api, () => redraw());
   const workspaces = channels.list('Workspace', { sort: 'name' });
@@ -28,7 +27,9 @@ start(({ rt, api, channels, db, as }) => {
   // An invitation: `#join=SECRET`.
   const showInvitation = async (secret) => {
     try {
-      const answer = await fetch(`/api/invitations/by/secret/${encodeURIComponent(secret)}${as ? `?as=${encodeURIComponent(as)}` : ''}`);
+      const address = `/api/invitations/by/secret/${encodeURIComponent(secret)}${as ? `?as=${encodeURIComponent(as)}` : ''}`;
+      const bearer = await token?.();
+      const answer = await fetch(address, bearer ? { headers: { Authorization: `Bearer ${bearer}` } } : {});
       if (!answer.ok) throw new Error('This invitation does not exist, or has ended. Ask for another link');
       const invitation = await answer.json();
       $('#from').textContent = `From ${await nameOf.soon(invitation.author)}, until ${new Date(invitation.until).toLocaleDateString()}.`;
