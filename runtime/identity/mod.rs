@@ -15,6 +15,7 @@ mod known_sessions;
 mod links;
 mod live_session;
 mod login_name;
+mod low_priority;
 mod mail;
 mod orders;
 mod outside;

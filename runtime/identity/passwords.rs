@@ -1,6 +1,7 @@
-//! `Passwords`: argon2id, on blocking threads, a few at once.
+//! `Passwords`: argon2id, a few at once, on threads of their own that run behind all others.
 //!
-//! Each costs 19 MiB and some ten milliseconds of a core, so more wait for their turn, and beyond `WAITING` are refused.
+//! Each costs 19 MiB and some ten milliseconds of a core, so more wait for their turn, and beyond `WAITING` are refused. Where cores
+//! are scarce, the system runs the threads of requests first: many logins delay each other and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 
 use super::error::IdentityError;
+use super::low_priority::LowPriorityThreads;
 
 /// Passwords that may wait for their turn.
 const WAITING: usize = 64;
@@ -21,6 +23,7 @@ const DECOY: &str =
 /// See the module's text.
 #[derive(Debug)]
 pub struct Passwords {
+    threads: LowPriorityThreads,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
     least: usize,
@@ -66,7 +69,13 @@ impl Passwords {
     pub fn new(at_once: usize, least: usize) -> Passwords {
         let at_once = at_once.max(1);
         let (turns, places) = (Semaphore::new(at_once), Semaphore::new(at_once + WAITING));
-        Passwords { turns: Arc::new(turns), places: Arc::new(places), least, computed: Arc::default() }
+        Passwords {
+            threads: LowPriorityThreads::new(at_once),
+            turns: Arc::new(turns),
+            places: Arc::new(places),
+            least,
+            computed: Arc::default(),
+        }
     }
 
     /// How many were computed so far.
@@ -125,7 +134,7 @@ impl Passwords {
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| IdentityError::Overloaded)?;
         // Both are held by the work itself: a caller who leaves does not make room for more than can run.
         let computed = self.computed.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.threads.run(move || {
             computed.fetch_add(1, Ordering::Relaxed);
             let done = work();
             drop((place, turn));
