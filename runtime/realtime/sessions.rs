@@ -292,7 +292,9 @@ impl Sessions {
             return self.refuse(transport, &refused).await;
         };
         let (lifecycle, env, address) = (&*self.lifecycle, &self.env, arrived.identity.address);
-        let proven = match (Doorway { lifecycle, env, door, address }).wait(&mut *transport).await {
+        let doorway = Doorway { lifecycle, env, door, address };
+        // Boxed, so that a peer that is in does not keep room for the wait.
+        let proven = match Box::pin(doorway.wait(&mut *transport)).await {
             Ok(proven) => proven,
             Err(NotProven::Refused(refused)) => return self.refuse(transport, &refused).await,
             Err(NotProven::Gone(ended)) => {
