@@ -16,6 +16,7 @@ use crate::support::account::{Account, PASSWORD, link, log_in, open};
 use crate::support::app::TestApp;
 use crate::support::clock::HandClock;
 use crate::support::process::plain_schemas;
+use crate::support::socket::Socket;
 
 const NOON: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -166,6 +167,45 @@ async fn a_link_sets_a_password_once_within_its_hour() {
     let late = link(&app, &clock.env(), LinkKind::Reset, Some(&ada.id)).await;
     clock.pass(Duration::from_secs(3600));
     assert_eq!(set(&late, "new horse 2").await.json["code"], "BAD_LINK", "its hour is over");
+}
+
+#[tokio::test]
+async fn a_link_makes_an_administrator_once_within_its_hour() {
+    let clock = HandClock::at(NOON);
+    let app = with_clock(&clock).await;
+    let register = async |name: &str, secret: &str| {
+        let body = json!({"name": name, "password": PASSWORD, "link": secret});
+        app.client().call("POST", "/api/auth/register", body).await
+    };
+    let late = link(&app, &clock.env(), LinkKind::Admin, None).await;
+    clock.pass(Duration::from_secs(3600));
+    assert_eq!(register("root", &late).await.json["code"], "BAD_LINK", "its hour is over");
+    let secret = link(&app, &clock.env(), LinkKind::Admin, None).await;
+    clock.pass(Duration::from_secs(3599));
+    let made = register("root", &secret).await;
+    assert_eq!((made.status, &made.json["user"]["role"]), (201, &json!("admin")), "{}", made.text);
+    assert_eq!(register("eve", &secret).await.json["code"], "BAD_LINK", "it works once");
+}
+
+/// V2.
+#[tokio::test]
+async fn a_ticket_opens_nothing_after_its_thirty_seconds() {
+    let clock = HandClock::at(NOON);
+    let app = with_clock(&clock).await;
+    let ada = Account::register(&app, "ada").await;
+    for (passed, is_good) in [(29, true), (30, false)] {
+        let answer = ada.call("POST", "/api/auth/ticket", Value::Null).await;
+        assert_eq!(answer.json["expiresIn"], 30, "{}", answer.text);
+        let ticket = answer.json["ticket"].as_str().unwrap().to_owned();
+        clock.pass(Duration::from_secs(passed));
+        let mut socket = Socket::open_at(app.address, &format!("/ws?ticket={ticket}")).await;
+        let first = socket.frame().await;
+        assert_eq!(first["type"] == "connected", is_good, "after {passed} s: {first}");
+        if !is_good {
+            assert_eq!(first["payload"]["code"], "UNAUTHENTICATED", "{first}");
+            assert_eq!(socket.closed().await, Some(4401));
+        }
+    }
 }
 
 #[tokio::test]

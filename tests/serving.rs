@@ -72,6 +72,10 @@ async fn the_first_link_makes_an_administrator_and_opens_the_server() {
     server.stop().await;
 
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(
+        log.contains("SETUP_REQUIRED") && !log.contains("ERROR"),
+        "it waited, and nothing failed:\n{log}"
+    );
     for secret in [&link, &bearer[7..], PASSWORD] {
         assert!(!log.contains(secret), "the log has a secret");
     }
@@ -107,6 +111,48 @@ async fn an_administrator_made_by_a_command_opens_a_server_that_waits() {
     let set = json!({"link": secret, "password": PASSWORD});
     assert_eq!(client.call("POST", "/api/auth/password", set).await.status, 200);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn another_link_takes_the_place_of_the_first_and_is_printed_on_stdout_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = serve(folder.path(), &[]).await;
+    let client = Client::new(server.address);
+    let told = server.printed("Stop with").await;
+    let first = told.split_once("/_/register#").expect(&told).1.lines().next().unwrap().trim().to_owned();
+    let mut command = tidewire(folder.path());
+    command.args(["user", "link", "--url", "https://tide.example", "--schemas"]).arg(plain_schemas());
+    let printed = ended(&mut command).await;
+    let (_, second) = printed.stdout.trim().split_once("https://tide.example/_/register#").unwrap();
+    assert_eq!((printed.code, &*printed.stderr), (0, ""), "the link is on stdout alone");
+    assert_ne!(second, first);
+    assert_eq!(register(&client, "eve", &first).await.json["code"], "BAD_LINK", "the former works no longer");
+    assert_eq!(register(&client, "root", second).await.status, 201);
+    server.stop().await;
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(!log.contains(&first) && !log.contains(second), "the log has a link");
+}
+
+#[tokio::test]
+async fn where_tokens_are_configured_no_link_is_asked_for() {
+    const SECRET: &str = "k9Jx2mQ7vR4tW8yB3nL6pF1sD5gH0zCa-X";
+    let kinds = [
+        format!("[services.worker]\nrole = \"admin\"\nsecrets = [\"{SECRET}\"]\n"),
+        format!("[shared.page]\nsecrets = [\"{SECRET}\"]\n"),
+        format!(
+            "[issuers.a]\nissuer = \"https://a.example\"\naudience = [\"tide\"]\nalgorithm = \"HS256\"\nsecrets = [\"{SECRET}\"]\n"
+        ),
+    ];
+    for tokens in kinds {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokens.toml"), &tokens).unwrap();
+        let mut server = serve(folder.path(), &["--set", "auth.tokens=tokens.toml"]).await;
+        let told = server.greeting.clone() + &server.printed("Stop with").await;
+        assert!(!told.contains("register#"), "{tokens}: {told}");
+        let asked = Client::new(server.address).call("GET", "/api/schema", Value::Null).await;
+        assert_eq!(asked.status, 200, "{tokens}: {}", asked.text);
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

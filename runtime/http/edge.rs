@@ -146,10 +146,11 @@ impl Seen<'_> {
                 duration_ms,
                 "request failed"
             );
-        } else if self.status.is_server_error() {
+        } else if self.status.is_server_error() && problem.code() != Code::SetupRequired {
             let cause = problem.cause().unwrap_or_else(|| problem.detail());
             tracing::error!(method, route, status, code, cause, duration_ms, "request failed");
         } else {
+            // A server that waits for its administrator has not failed.
             let cause = problem.cause();
             tracing::info!(method, route, status, code, cause, duration_ms, "request refused");
         }

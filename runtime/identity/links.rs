@@ -10,7 +10,7 @@ use super::error::{IdentityError, of_vault};
 use super::secret::{Secret, SecretKind};
 use crate::env::Env;
 use crate::ids::Timestamp;
-use crate::store::vault::{Vault, VaultEdit, VaultKind};
+use crate::store::vault::{Edited, Vault, VaultEdit, VaultKind};
 
 /// How long a link is good, unless its maker says otherwise.
 pub const LINK_LIFE: Duration = Duration::from_secs(3600);
@@ -26,16 +26,20 @@ pub async fn new_link(
 ) -> Result<Secret, IdentityError> {
     let secret = Secret::new(SecretKind::Link, env);
     let expires = Timestamp(env.now().0.saturating_add(super::identities::millis(life)));
-    let mut edits = Vec::new();
-    if kind == LinkKind::Admin {
-        for entry in vault.list(VaultKind::Link, None).await.map_err(of_vault)? {
-            if Link::of(&entry)?.kind == LinkKind::Admin {
-                edits.push(VaultEdit::Remove { kind: VaultKind::Link, key: entry.key });
+    loop {
+        let mut edits = Vec::new();
+        if kind == LinkKind::Admin {
+            for entry in vault.list(VaultKind::Link, None).await.map_err(of_vault)? {
+                if Link::of(&entry)?.kind == LinkKind::Admin {
+                    edits.push(VaultEdit::Remove { kind: VaultKind::Link, key: entry.key });
+                }
             }
         }
+        let link = Link { kind: kind.clone() };
+        edits.push(VaultEdit::Insert(link.entry(&secret.digest(), user, expires)));
+        // A former link that is used at this moment cannot be removed: the next look does not find it.
+        if let Edited::Done = vault.change(edits).await.map_err(of_vault)? {
+            return Ok(secret);
+        }
     }
-    edits.push(VaultEdit::Insert(Link { kind }.entry(&secret.digest(), user, expires)));
-    // A link that was used at this moment is gone already: the next try finds none to remove.
-    vault.change(edits).await.map_err(of_vault)?;
-    Ok(secret)
 }
