@@ -531,7 +531,7 @@ pub struct DoctorArguments {
     /// Also check a running server at this address, as browsers reach it: through the reverse proxy.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Seconds that the test of a long poll takes; 25 also finds proxies that stop early.
+    /// Seconds that the tests of a long poll and of a stream (/sse) take; 25 also finds proxies that stop early.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     pub wait: u64,
     #[command(flatten)]

@@ -18,7 +18,7 @@ pub(super) struct RefusalPage<'a> {
 impl RefusalPage<'_> {
     pub(super) fn html(&self) -> String {
         let RefusalPage { detail, advice, again, request_id } = self;
-        let (detail, advice, request_id) = (escaped(detail), escaped(advice), escaped(request_id));
+        let (detail, advice, request_id) = (escaped(&sentence(detail)), escaped(advice), escaped(request_id));
         let again = again.map_or_else(String::new, |again| {
             format!("<a class=\"button\" href=\"{}\">Try again</a> ", escaped(again))
         });
@@ -34,6 +34,12 @@ impl RefusalPage<'_> {
              <p class=\"muted\">For your administrator: request {request_id}</p>\n</main>\n</body>\n</html>\n"
         )
     }
+}
+
+/// Texts of problems begin small, as they stand in JSON.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -54,6 +60,14 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_is_a_sentence() {
+        for (detail, shown) in [("the issuer refused", "The issuer refused."), ("äh", "Äh."), ("", ".")] {
+            let page = RefusalPage { detail, advice: "x", again: None, request_id: "y" }.html();
+            assert!(page.contains(&format!("class=\"error\">{shown}</p>")), "{page}");
+        }
+    }
 
     #[test]
     fn no_text_becomes_markup() {
