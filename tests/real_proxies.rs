@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::app::Client;
+use crate::support::encrypted::{ask, connect, tls_file};
 use crate::support::process::{Ended, Process, ended, tidewire};
 use crate::support::socket::{PATIENCE, Socket};
 use crate::support::stream::EventSource;
@@ -25,6 +28,13 @@ enum Kind {
 use Kind::{Caddy, HaProxy, Nginx};
 
 const KINDS: [Kind; 3] = [Nginx, Caddy, HaProxy];
+
+/// What browsers speak with a proxy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Front {
+    Plain,
+    Encrypted,
+}
 
 /// A change of a snippet: what is in it, and what stands there instead.
 type Change = (&'static str, &'static str);
@@ -52,8 +62,17 @@ impl Kind {
         rest.split_once("```").unwrap().0.to_owned()
     }
 
-    /// The snippet without TLS, at an address of the test, and what a file of its own needs around it.
-    fn file(self, changes: &[Change], listen: SocketAddr, server: SocketAddr, folder: &Path) -> String {
+    /// The snippet at an address of the test, with a certificate of the test or without TLS, and what a file of its own needs
+    /// around it.
+    fn file(
+        self,
+        front: Front,
+        changes: &[Change],
+        listen: SocketAddr,
+        server: SocketAddr,
+        folder: &Path,
+    ) -> String {
+        let certificate = folder.join("tide.pem").display().to_string();
         let mut text = self.snippet();
         let mut replace = |from: &str, to: &str| {
             assert!(text.contains(from), "{from:?} is not in the snippet of {self:?}:\n{text}");
@@ -63,9 +82,18 @@ impl Kind {
         replace("127.0.0.1:8080", &server.to_string());
         match self {
             Nginx => {
-                replace("listen 443 ssl;", &format!("listen {listen};"));
-                replace("ssl_certificate     /etc/ssl/tide.example.pem;", "");
-                replace("ssl_certificate_key /etc/ssl/tide.example.key;", "");
+                match front {
+                    Front::Plain => {
+                        replace("listen 443 ssl;", &format!("listen {listen};"));
+                        replace("ssl_certificate     /etc/ssl/tide.example.pem;", "");
+                        replace("ssl_certificate_key /etc/ssl/tide.example.key;", "");
+                    }
+                    Front::Encrypted => {
+                        replace("listen 443 ssl;", &format!("listen {listen} ssl;"));
+                        replace("/etc/ssl/tide.example.pem", &certificate);
+                        replace("/etc/ssl/tide.example.key", &certificate);
+                    }
+                }
                 let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                     .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
                     .concat();
@@ -77,11 +105,22 @@ impl Kind {
                 )
             }
             Caddy => {
-                replace("tide.example", &format!("http://{listen}"));
+                let port = listen.port();
+                match front {
+                    Front::Plain => replace("tide.example", &format!("http://{listen}")),
+                    Front::Encrypted => replace(
+                        "tide.example {",
+                        &format!("https://localhost:{port} {{\n\ttls {certificate} {certificate}"),
+                    ),
+                }
                 format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}")
             }
             HaProxy => {
-                replace("bind :443 ssl crt /etc/ssl/tide.example.pem", &format!("bind {listen}"));
+                let bind = match front {
+                    Front::Plain => format!("bind {listen}"),
+                    Front::Encrypted => format!("bind {listen} ssl crt {certificate}"),
+                };
+                replace("bind :443 ssl crt /etc/ssl/tide.example.pem", &bind);
                 text
             }
         }
@@ -121,11 +160,17 @@ struct Proxy {
 
 impl Proxy {
     async fn start(kind: Kind, changes: &[Change], server: SocketAddr) -> Proxy {
+        Proxy::behind(Front::Plain, kind, changes, server).await
+    }
+
+    async fn behind(front: Front, kind: Kind, changes: &[Change], server: SocketAddr) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
+        let pem = ["first.pem", "first.key"].map(|name| std::fs::read_to_string(tls_file(name)).unwrap());
+        std::fs::write(folder.path().join("tide.pem"), pem.concat()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let file = folder.path().join("settings");
-        std::fs::write(&file, kind.file(changes, address, server, folder.path())).unwrap();
+        std::fs::write(&file, kind.file(front, changes, address, server, folder.path())).unwrap();
         let mut command = kind.command(&file);
         command.current_dir(&folder).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -238,6 +283,46 @@ async fn what_a_client_writes_into_the_headers_of_a_proxy_does_not_count() {
         let invented = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example")];
         let answer = Client::new(proxy.address).call_with("GET", "/health", Value::Null, &invented).await;
         assert_eq!((answer.status, answer.header("strict-transport-security")), (200, ""), "{kind:?}");
+    }
+}
+
+/// The proxies as the page has them, with TLS: the server believes what they say of it.
+#[tokio::test]
+async fn over_tls_pages_write_open_sockets_and_stay_with_tls() {
+    let (_folder, process) = nameless(&["allowed_hosts=localhost"]).await;
+    for kind in KINDS {
+        let proxy = Proxy::behind(Front::Encrypted, kind, &[], process.address).await;
+        let own = format!("https://localhost:{}", proxy.address.port());
+        let health = ask(proxy.address, "GET /health", "", "").await.to_lowercase();
+        assert!(health.starts_with("http/1.1 200"), "{kind:?}: {health}");
+        assert!(health.contains("strict-transport-security: max-age="), "{kind:?}: {health}");
+
+        let mut request =
+            format!("wss://localhost:{}/ws", proxy.address.port()).into_client_request().unwrap();
+        request.headers_mut().insert("origin", own.parse().unwrap());
+        let stream = connect(proxy.address).await;
+        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        let connected =
+            tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
+        assert!(connected.to_text().unwrap().contains("connected"), "{kind:?}: {connected}");
+
+        for (origin, status) in [(&*own, "201"), ("https://evil.example", "403")] {
+            let headers = format!("Origin: {origin}\r\nContent-Type: application/json\r\n");
+            let written = ask(proxy.address, "POST /api/tasks", &headers, r#"{"title": "of a page"}"#).await;
+            assert!(written.starts_with(&format!("HTTP/1.1 {status}")), "{kind:?} {origin}: {written}");
+        }
+
+        let nowhere = tempfile::tempdir().unwrap();
+        let mut doctor = tidewire(nowhere.path());
+        doctor.env("SSL_CERT_FILE", tls_file("authority.pem"));
+        let told = ended(doctor.args(["doctor", "--url", &own, "--wait", "2"])).await;
+        assert_eq!(
+            (told.code, complaints(&told)),
+            (0, Vec::new()),
+            "{kind:?}: {}{}",
+            told.stdout,
+            told.stderr
+        );
     }
 }
 

@@ -1,29 +1,20 @@
 //! TLS: requests and sockets over it, a certificate that is renewed, clients that do not finish, and files that are no good.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tidewire::config::TlsConfig;
 use tidewire::http::tls::Tls;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::app::TestApp;
+use crate::support::encrypted::{ask, connect, tls_file as file};
 use crate::support::process::{ended, plain_schemas, tidewire};
 use crate::support::socket::PATIENCE;
-
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
-}
 
 fn files(certificate: &str, key: &str) -> TlsConfig {
     TlsConfig { certificate: Some(file(certificate)), key: Some(file(key)) }
@@ -37,29 +28,12 @@ async fn encrypted() -> TestApp {
     .await
 }
 
-async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(file("authority.pem")).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let tcp = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("the certificate is trusted")
-}
-
 fn certificate_of(stream: &TlsStream<TcpStream>) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = connect(address).await;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", address.port());
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    ask(address, &format!("GET {path}"), "", "").await
 }
 
 #[tokio::test]

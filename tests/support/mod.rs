@@ -10,6 +10,7 @@ pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod club;
 pub mod counting;
+pub(crate) mod encrypted;
 pub mod entities;
 pub mod exposition;
 pub(crate) mod fixture;
