@@ -1,19 +1,25 @@
 //! Ways in which systems like this one were broken, each tried here. The classes have the numbers of docs/security.md.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidewire::auth::NameTrust;
 use tidewire::config::{AuthConfig, Registration};
 use tidewire::env::Env;
-use tidewire::identity::{Identities, LoadedTokens, NewAccount};
+use tidewire::identity::{Granted, Identities, IdentityError, LoadedTokens, NewAccount};
 use tidewire::ids::Timestamp;
+use tidewire::protocol::Code;
 use tidewire::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultFuture, VaultKind};
 
 use crate::support::account::{Account, PASSWORD, open};
 use crate::support::app::TestApp;
+use crate::support::entities;
 use crate::support::socket::{Came, Socket};
 use crate::support::vault::MemoryVault;
 
@@ -34,6 +40,30 @@ async fn v1_a_page_of_a_stranger_opens_no_socket() {
     assert_eq!(app.connections(), 0);
     let mut socket = Socket::try_open(app.address, "/ws", &[("origin", &own)], None).await.unwrap();
     assert_eq!(socket.frame().await["type"], "connected");
+}
+
+/// V5. A delete that other records prevent has not happened.
+#[tokio::test]
+async fn v5_a_delete_that_is_refused_is_told_to_no_one() {
+    let app = TestApp::over(entities::schema(), |_| {}).await;
+    let api = app.client_as("ann");
+    let project = api.create("projects", json!({"name": "p"})).await;
+    let task = api.create("tasks", json!({"title": "t", "project": project["id"]})).await;
+    let sample = api.create("samples", json!({"keeper": project["id"]})).await;
+    let path = |plural: &str, record: &Value| format!("/api/{plural}/{}", record["id"].as_str().unwrap());
+    let mut other = Socket::open(app.address).await;
+    for channel in ["entity:Project", "entity:Task", "entity:Sample"] {
+        other.subscribe(channel, json!({})).await;
+    }
+    let refused = api.call("DELETE", &path("projects", &project), Value::Null).await;
+    assert_eq!((refused.status, &refused.json["code"]), (409, &json!("RESTRICTED")), "{}", refused.text);
+    other.nothing_else().await;
+    api.delete(&path("samples", &sample)).await;
+    assert_eq!(other.expect("entity:deleted").await["payload"]["id"], sample["id"]);
+    api.delete(&path("projects", &project)).await;
+    let gone = [other.expect("entity:deleted").await, other.expect("entity:deleted").await];
+    assert!(gone.iter().any(|event| event["payload"]["id"] == task["id"]), "the cascade is told: {gone:?}");
+    other.nothing_else().await;
 }
 
 /// V12.
@@ -218,18 +248,24 @@ impl Vault for WatchedVault {
     }
 }
 
+/// Identities over this vault, with the account `ada`.
+async fn with_ada(app: &TestApp, vault: Arc<dyn Vault>, near: IpAddr) -> Identities {
+    let config = AuthConfig { register: Registration::Open, ..AuthConfig::default() };
+    let (repository, env) = (app.repository.clone(), Env::system());
+    let tokens = LoadedTokens::load(&config, &env).unwrap();
+    let identities = Identities::new(vault, repository, env, &config, NameTrust::Refused, tokens);
+    let ada = NewAccount { name: "ada", password: PASSWORD, link: None };
+    identities.register(ada, near, "x").await.unwrap();
+    identities
+}
+
 /// V8 and V21. The work is counted and not the clock, so that the story does not depend on luck.
 #[tokio::test]
 async fn v21_a_name_that_exists_costs_what_one_costs_that_does_not() {
     let app = TestApp::start().await;
     let vault = Arc::new(WatchedVault::default());
-    let config = AuthConfig { register: Registration::Open, ..AuthConfig::default() };
-    let (repository, env) = (app.repository.clone(), Env::system());
-    let tokens = LoadedTokens::load(&config, &env).unwrap();
-    let identities = Identities::new(vault.clone(), repository, env, &config, NameTrust::Refused, tokens);
     let near = "192.0.2.1".parse().unwrap();
-    let ada = NewAccount { name: "ada", password: PASSWORD, link: None };
-    identities.register(ada, near, "x").await.unwrap();
+    let identities = with_ada(&app, vault.clone(), near).await;
     let work = async |name: &str, password: &str| {
         vault.asked.lock().unwrap().clear();
         let before = identities.passwords_computed();
@@ -250,6 +286,36 @@ async fn v21_a_name_that_exists_costs_what_one_costs_that_does_not() {
     ] {
         assert_eq!(work(name, password).await, of_known, "{name} {password}");
     }
+}
+
+/// Beside a flood of logins, a user is refused and not locked out.
+#[tokio::test]
+async fn a_login_that_is_refused_for_load_counts_as_no_wrong_password() {
+    let app = TestApp::start().await;
+    let near = "192.0.2.1".parse().unwrap();
+    let identities = with_ada(&app, Arc::new(MemoryVault::default()), near).await;
+    // Far more than may wait, each from an address of its own. A password takes some ten milliseconds, so the places are still
+    // taken in the lines that follow.
+    let flood = (1..=500).map(|number| {
+        let address = Ipv4Addr::from_bits(0x0a00_0000 + number).into();
+        identities.log_in("ada", PASSWORD, address, "x")
+    });
+    let mut flood = pin!(join_all(flood));
+    assert!(flood.as_mut().now_or_never().is_none());
+    for _ in 0..20 {
+        let refused = identities.log_in("ada", PASSWORD, near, "x").await.unwrap_err();
+        assert_eq!(refused.code(), Code::Overloaded, "{refused}");
+    }
+    let flood = flood.await;
+    let code = |done: &Result<Granted, IdentityError>| done.as_ref().err().map(IdentityError::code);
+    let (granted, refused): (Vec<_>, Vec<_>) = flood.iter().map(code).partition(Option::is_none);
+    assert!(granted.len() > 64 && refused.iter().all(|code| *code == Some(Code::Overloaded)), "{refused:?}");
+    for _ in 0..5 {
+        let wrong = identities.log_in("ada", "wrong horse", near, "x").await.unwrap_err();
+        assert_eq!(wrong, IdentityError::WrongLogin, "all five tries are left");
+    }
+    let sixth = identities.log_in("ada", PASSWORD, near, "x").await.unwrap_err();
+    assert_eq!(sixth.code(), Code::TooManyLogins, "wrong passwords count");
 }
 
 /// V21. A token is looked up by its digest, so a guess that begins like it is no nearer than any other.

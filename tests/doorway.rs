@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::account::{Account, open};
-use crate::support::app::TestApp;
+use crate::support::account::{Account, PASSWORD, open};
+use crate::support::app::{Client, TestApp};
 use crate::support::socket::{Came, Socket};
 
 /// A server without anonymous callers.
@@ -157,41 +157,64 @@ async fn a_disabled_user_loses_connections_without_a_subscription_too() {
     of_ben.nothing_else().await;
 }
 
+/// A hundred records a second, until it is aborted.
+fn writing(by: Client) -> tokio::task::JoinHandle<()> {
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    tokio::spawn(async move {
+        loop {
+            pace.tick().await;
+            by.create("tasks", json!({"title": "x"})).await;
+        }
+    })
+}
+
 /// How the rights of a user end.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Disabled,
     LoggedOut,
     Deleted,
+    /// By another session of theirs.
+    NewPassword,
+    /// By an administrator.
+    Revoked,
+}
+
+impl End {
+    async fn perform(self, ada: &Account, elsewhere: &Account, root: &Client) {
+        let path = format!("/api/users/{}", ada.id);
+        match self {
+            End::Disabled => drop(root.patch(&path, json!({"disabled": true})).await),
+            End::LoggedOut => drop(ada.call("POST", "/api/auth/logout", Value::Null).await),
+            End::Deleted => root.delete(&path).await,
+            End::NewPassword => {
+                let body = json!({"oldPassword": PASSWORD, "password": "another horse"});
+                assert_eq!(elsewhere.call("POST", "/api/auth/password", body).await.status, 200);
+            }
+            End::Revoked => {
+                let listed = root.get("/api/admin/sessions").await;
+                for session in listed["items"].as_array().unwrap() {
+                    root.delete(&format!("/api/admin/sessions/{}", session["id"].as_str().unwrap())).await;
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn under_a_hundred_writes_a_second_nothing_follows_the_end_of_a_user() {
-    for end in [End::Disabled, End::LoggedOut, End::Deleted] {
+    for end in [End::Disabled, End::LoggedOut, End::Deleted, End::NewPassword, End::Revoked] {
         let app = TestApp::with(open).await;
-        let (ada, root) = (Account::register(&app, "ada").await, app.client_as("root"));
+        let (ada, root) = (Account::register(&app, "ada").await, app.client_as("root:admin"));
+        let elsewhere = Account::log_in(&app, "ada").await;
         let (mut idle, mut live) =
             (socket(&app, "/ws", Some(&ada)).await, socket(&app, "/ws", Some(&ada)).await);
         live.subscribe("entity:Task", json!({})).await;
-        let writer = {
-            let root = root.clone();
-            let mut pace = tokio::time::interval(Duration::from_millis(10));
-            tokio::spawn(async move {
-                loop {
-                    pace.tick().await;
-                    root.create("tasks", json!({"title": "x"})).await;
-                }
-            })
-        };
+        let writer = writing(root.clone());
         for _ in 0..20 {
             live.expect("entity:created").await;
         }
-        let path = format!("/api/users/{}", ada.id);
-        match end {
-            End::Disabled => drop(root.patch(&path, json!({"disabled": true})).await),
-            End::LoggedOut => drop(ada.call("POST", "/api/auth/logout", Value::Null).await),
-            End::Deleted => root.delete(&path).await,
-        }
+        end.perform(&ada, &elsewhere, &root).await;
         let (at, head) = (Instant::now(), app.head());
         // What was committed before the end may still be on its way.
         let last = loop {
