@@ -178,12 +178,19 @@ test('each request of the API has samples, and runs', async () => {
   noComplaints(page);
 });
 
+/** A page of a user: plain elements and our style sheet. */
+const OWN = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Own</title>
+<link rel="stylesheet" href="/static/pages/pages.css"><main><h1>To do</h1><p>With <a href="/">a link</a> and <code>code</code>.</p>
+<form><label>What to do <input name="title"></label> <label><input type="checkbox"> done</label> <label>Status <select><option>open</option></select></label><button>Add</button></form>
+<h2>List</h2><ul><li>One</li></ul><table><thead><tr><th>Name<th>Age</thead><tbody><tr><td>Ada<td>36</table>
+<fieldset><legend>Choose</legend><label><input type="radio"> a</label></fieldset><blockquote>Said</blockquote><details><summary>More</summary><p>Text</p></details><pre tabindex="0">code</pre></main>`;
 const PAGES = (id) => ['/_/', '/_/e/tasks', `/_/e/tasks/${id}`, '/_/schema', '/_/api', '/_/login', '/_/account'];
 
 test('every page is styled where nothing is, keeps to the rules of accessibility, and fits a phone', async () => {
   const { id } = await task({ due: '2030-01-31', tags: { a: 1 } });
   await server().post('comments', { body: 'A good idea', task: id }, 'ben');
   await server().request('PATCH', `tasks/${id}`, { status: 'doing' }, 'ben');
+  server().publish('own.html', OWN);
   const problems = [];
   const chrome = await open('/_/?as=ben');
   for (const [colorScheme, viewport] of [
@@ -191,7 +198,7 @@ test('every page is styled where nothing is, keeps to the rules of accessibility
     ['dark', { width: 1280, height: 800 }],
     ['light', { width: 390, height: 844 }],
   ]) {
-    for (const path of [...PAGES(id), '/_/e/nope']) {
+    for (const path of [...PAGES(id), '/_/e/nope', '/own.html']) {
       const context = await chrome.context().browser().newContext({ colorScheme, viewport, bypassCSP: true, reducedMotion: 'reduce' });
       const page = await context.newPage();
       await page.goto(`${server().address}${path}${path.includes('login') || path.includes('account') ? '' : '?as=ada'}`);
