@@ -50,11 +50,14 @@ function show(document) {
   find('#groups').append(...sections.map(({ box }) => box));
   /** @type {HTMLInputElement} */
   const search = find('#find');
-  search.addEventListener('input', () => {
+  const look = () => {
     for (const { filter } of sections) filter(search.value.trim().toLowerCase());
-  });
+  };
+  search.addEventListener('input', look);
   const wanted = sections.find(({ open }) => open(decodeURIComponent(location.hash.slice(1))));
   if (!wanted) sections[0]?.box.setAttribute('open', '');
+  // The user may have typed before the document was there.
+  if (search.value !== '') look();
 }
 
 /**
