@@ -206,6 +206,60 @@ async fn every_way_to_bring_a_token_names_the_user_of_a_stream() {
     }
 }
 
+/// A browser comes back to the same address, ticket included, and sends the last id that it was named.
+#[tokio::test]
+async fn a_ticket_opens_its_stream_again_with_an_id_of_that_stream_and_by_nothing_else() {
+    let app = TestApp::over(entities::schema(), open).await;
+    let ann = Account::register(&app, "ann").await;
+    let new_ticket = async || {
+        let made = ann.call("POST", "/api/auth/ticket", Value::Null).await;
+        made.json["ticket"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
+    };
+    let query = |ticket: &str| format!("channel=entity:Task&ticket={ticket}");
+    let ticket = new_ticket().await;
+    let mut stream = follow(&app.client(), &query(&ticket)).await;
+    stream.expect("welcome").await;
+    let id_of_welcome = stream.last_event_id.clone();
+    stream.expect("subscribed").await;
+    stream.reach(app.head()).await;
+    let id = stream.last_event_id.clone();
+    drop(stream);
+    ann.call("POST", "/api/tasks", json!({"title": "missed"})).await;
+    // As often as the line breaks, and however much later.
+    for _ in 0..2 {
+        let mut stream = come_back(&app.client(), &query(&ticket), &id).await;
+        let subscribed = stream.expect("subscribed").await;
+        assert_eq!(subscribed["payload"]["recovered"], true, "{subscribed}");
+        assert_eq!(stream.expect("entity:created").await["payload"]["title"], "missed");
+    }
+    let mut stream = EventSource::open(
+        app.client()
+            .request("GET", &format!("/sse?{}", query(&ticket)))
+            .header("last-event-id", &id_of_welcome),
+    )
+    .await;
+    assert_eq!(stream.expect("welcome").await["payload"]["userId"], ann.id.as_str(), "it names the session");
+    // What somebody has who read the address in a log: no id, one of a stream of their own, or a guess.
+    let other = new_ticket().await;
+    let mut others = follow(&app.client(), &query(&other)).await;
+    others.expect("welcome").await;
+    others.reach(app.head()).await;
+    let without_mark = id.split('~').next().unwrap().to_owned();
+    for wrong in ["", &others.last_event_id, &without_mark, &format!("{without_mark}~guess")] {
+        let request = app.client().request("GET", &format!("/sse?{}", query(&ticket)));
+        let answer = app.client().send(request.header("last-event-id", wrong)).await;
+        assert_eq!((answer.status, &answer.json["code"]), (401, &json!("UNAUTHENTICATED")), "{wrong}");
+        assert!(answer.json["detail"].as_str().unwrap().contains("ticket"), "{}", answer.text);
+    }
+    // It opens no socket and answers no request, with an id or without.
+    let request = app.client().request("GET", &format!("/api/tasks?ticket={ticket}"));
+    assert_eq!(app.client().send(request.header("last-event-id", &id)).await.status, 401);
+    // A ticket whose stream is logged out is worth nothing.
+    ann.call("POST", "/api/auth/logout", Value::Null).await;
+    let request = app.client().request("GET", &format!("/sse?{}", query(&ticket)));
+    assert_eq!(app.client().send(request.header("last-event-id", &id)).await.status, 401);
+}
+
 #[tokio::test]
 async fn a_logout_ends_a_stream_with_the_reason() {
     let app = TestApp::over(entities::schema(), open).await;

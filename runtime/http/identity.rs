@@ -14,7 +14,7 @@ use super::server::Peer;
 use super::state::AppState;
 use super::{cookie, guard};
 use crate::auth::{AuthError, Identity};
-use crate::identity::{Admitted, Brought, IdentityError};
+use crate::identity::{Admitted, Brought, IdentityError, TicketUse};
 use crate::protocol::Params;
 
 /// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
@@ -144,7 +144,7 @@ impl Presented {
             .tokens
             .iter()
             .map(|token| Brought::Token(token))
-            .chain(self.ticket.as_deref().map(Brought::Ticket))
+            .chain(self.ticket.as_deref().map(|ticket| Brought::Ticket(ticket, TicketUse::Once)))
             .chain(self.name.as_deref().map(|name| Brought::Name(name, self.claims.as_deref())));
         let mut all: Vec<Brought<'_>> = brought.collect();
         all.dedup();
@@ -164,7 +164,7 @@ impl Presented {
     pub(super) fn token(&self) -> Option<&str> {
         match self.brought() {
             Ok(Brought::Token(token)) => Some(token),
-            Ok(Brought::Nothing | Brought::Name(..) | Brought::Ticket(_)) | Err(_) => None,
+            Ok(Brought::Nothing | Brought::Name(..) | Brought::Ticket(..)) | Err(_) => None,
         }
     }
 

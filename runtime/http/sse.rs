@@ -4,11 +4,13 @@
 //! stream begins has a status; afterwards there is an `error` event and the end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::get;
@@ -16,11 +18,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::identity::WaitingCaller;
+use super::identity::{Presented, counted};
 use super::problem::{Problem, bad_query};
 use super::server::Peer;
 use super::state::AppState;
+use crate::identity::{Admitted, Brought, TicketUse};
 use crate::ids::{Position, shown};
+use crate::protocol::trailer::split_mark;
 use crate::protocol::{Code, FirstRows, MOST_FIRST_ROWS, Params, Since, SubscribeOptions, Trailer};
 use crate::realtime::Arrived;
 use crate::realtime::event_stream::EventStream;
@@ -40,14 +44,14 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 async fn open(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
+    let (parts, _) = request.into_parts();
     // Its place under the cap of connections is kept as long as the stream is.
     let peer = parts.extensions.get::<Peer>().cloned();
     if let Some(peer) = &peer {
         state.limits.stream(peer.address)?;
     }
-    let WaitingCaller(admitted) = WaitingCaller::from_request_parts(&mut parts, &state).await?;
-    let start = start(&Params::parse(parts.uri.query())?, &parts.headers)?;
+    let StreamCaller { admitted, mark } = admit(&state, &parts).await?;
+    let start = StreamStart { mark, ..start(&Params::parse(parts.uri.query())?, &parts.headers)? };
     let lifecycle = state.sessions.lifecycle();
     if lifecycle.is_draining() {
         let now = state.env.now();
@@ -67,6 +71,37 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
     let pieces =
         stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
     Ok(events(Body::from_stream(pieces)))
+}
+
+/// The caller of a stream. One who came by a ticket gets a mark, with which the same address works again.
+struct StreamCaller {
+    admitted: Admitted,
+    mark: Option<Arc<str>>,
+}
+
+async fn admit(state: &AppState, parts: &Parts) -> Result<StreamCaller, Problem> {
+    let presented = Presented::collect(parts)?;
+    let identities = &state.identities;
+    let mut mark: Option<Arc<str>> = None;
+    let admitting = async {
+        let brought = match presented.brought()? {
+            Brought::Ticket(ticket, _) => {
+                mark = Some(identities.mark_of_ticket(ticket).into());
+                Brought::Ticket(
+                    ticket,
+                    TicketUse::Stream { mark: split_mark(last_event_id(&parts.headers)).1 },
+                )
+            }
+            other @ (Brought::Nothing | Brought::Token(_) | Brought::Name(..)) => other,
+        };
+        identities.admit_reader(brought, presented.address).await
+    };
+    let admitted = counted(state, presented.address, admitting).await?;
+    Ok(StreamCaller { admitted, mark })
+}
+
+fn last_event_id(headers: &HeaderMap) -> &str {
+    headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
 }
 
 fn events(body: Body) -> Response {
@@ -104,8 +139,8 @@ pub(super) fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart,
         let options = SubscribeOptions { since, snapshot, first_rows, ..SubscribeOptions::default() };
         asked.push(StreamChannel { channel: (*channel).to_owned(), options });
     }
-    let resume = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    Ok(StreamStart { channels: asked, resume: resume.and_then(|id| id.parse::<Trailer>().ok()) })
+    let (id, _) = split_mark(last_event_id(headers));
+    Ok(StreamStart { channels: asked, resume: id.parse::<Trailer>().ok(), mark: None })
 }
 
 /// One value for each channel in the same order, or none at all. An empty one is none.

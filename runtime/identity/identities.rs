@@ -17,7 +17,7 @@ use super::passwords::Passwords;
 use super::resets::Resets;
 use super::secret::{SecretKind, digest};
 use super::throttle::Throttle;
-use super::tickets::{TicketFor, Tickets};
+use super::tickets::{TicketFor, TicketUse, Tickets};
 use crate::auth::{self, Credentials, Identity, NameTrust};
 use crate::config::AuthConfig;
 use crate::env::Env;
@@ -52,7 +52,7 @@ pub enum Brought<'a> {
     /// `?as=NAME` or `?as=NAME:role`, and what `?claims=` says with it.
     Name(&'a str, Option<&'a str>),
     Token(&'a str),
-    Ticket(&'a str),
+    Ticket(&'a str, TicketUse<'a>),
 }
 
 /// A caller who was let in.
@@ -80,6 +80,7 @@ impl Identities {
         tokens: LoadedTokens,
     ) -> Identities {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        let tickets = Tickets::new(env.random_text());
         Identities {
             vault,
             repository,
@@ -89,7 +90,7 @@ impl Identities {
             names,
             throttle: Throttle::default(),
             known: KnownSessions::default(),
-            tickets: Tickets::default(),
+            tickets,
             access: tokens.access,
             outside: tokens.outside,
             logins: Logins::default(),
@@ -149,8 +150,8 @@ impl Identities {
                 let session = self.session_of(token).await?;
                 Ok(Admitted { identity: session.identity(address, &self.env), session: Some(session) })
             }
-            Brought::Ticket(ticket) => {
-                let session = self.session_of_ticket(ticket).await?;
+            Brought::Ticket(ticket, used_for) => {
+                let session = self.session_of_ticket(ticket, used_for).await?;
                 Ok(Admitted { identity: session.identity(address, &self.env), session: Some(session) })
             }
         }
@@ -272,16 +273,25 @@ impl Identities {
         }
     }
 
-    async fn session_of_ticket(&self, ticket: &str) -> Result<Arc<LiveSession>, IdentityError> {
+    async fn session_of_ticket(
+        &self,
+        ticket: &str,
+        used_for: TicketUse<'_>,
+    ) -> Result<Arc<LiveSession>, IdentityError> {
         const WRONG: &str = "the ticket is unknown, was used already, or is older than 30 seconds";
         if !SecretKind::Ticket.fits(ticket) {
             return Err(IdentityError::BadToken(WRONG));
         }
-        match self.tickets.take(&digest(ticket), self.env.elapsed()) {
+        match self.tickets.take(ticket, used_for, self.env.elapsed()) {
             None => Err(IdentityError::BadToken(WRONG)),
             Some(TicketFor::Session(token)) => self.session_under(&token).await,
             Some(TicketFor::Token(session)) => self.still_good(session),
         }
+    }
+
+    /// What the ids of a stream carry that this ticket opened: with it the ticket opens the stream again.
+    pub fn mark_of_ticket(&self, ticket: &str) -> String {
+        self.tickets.mark(ticket)
     }
 
     pub(super) async fn session_under(&self, digest: &str) -> Result<Arc<LiveSession>, IdentityError> {

@@ -45,3 +45,4 @@ pub use passwords::Passwords;
 pub use renaming::{TAKEN, renaming};
 pub use secret::{Secret, SecretKind, digest};
 pub use sessions::{OwnedSession, SessionRow};
+pub use tickets::TicketUse;

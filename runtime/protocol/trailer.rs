@@ -1,5 +1,5 @@
 //! `Trailer`: how far a stream has come for all of its channels together (SEMANTICS P4). It is the `id` of an event stream, which
-//! a browser sends back as `Last-Event-ID`.
+//! a browser sends back as `Last-Event-ID`. An id of a stream that a ticket opened has a mark behind it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +26,22 @@ pub struct ViewsHash(String);
 pub struct NoTrailer;
 
 const DIGITS: usize = 16;
+
+/// An id, and behind it the mark of its stream, where it has one.
+pub fn split_mark(id: &str) -> (&str, Option<&str>) {
+    match id.rsplit_once(MARK) {
+        Some((id, mark)) => (id, Some(mark)),
+        None => (id, None),
+    }
+}
+
+/// The id with the mark of its stream, where it has one.
+pub fn marked(id: impl fmt::Display, mark: Option<&str>) -> String {
+    mark.map_or_else(|| id.to_string(), |mark| format!("{id}{MARK}{mark}"))
+}
+
+/// Between an id and the mark of its stream.
+const MARK: char = '~';
 
 impl ViewsHash {
     /// The order of the channels does not matter.
@@ -81,6 +97,8 @@ mod tests {
         let trailer: Trailer = text.parse().unwrap();
         assert_eq!((trailer.to_string(), &trailer.views), (text.clone(), &forth));
         let position = text.rsplit_once(':').unwrap().0;
+        assert_eq!(split_mark(&text), (&*text, None));
+        assert_eq!(split_mark(&format!("{text}{MARK}m-_1")), (&*text, Some("m-_1")));
         for wrong in
             ["", "41", position, "session-0190", &text.to_uppercase(), &format!("{text}0"), &text[1..]]
         {

@@ -27,6 +27,7 @@ const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 pub struct EventStream {
     line: mpsc::Sender<Bytes>,
     seat: RemoteSeat,
+    mark: Option<Arc<str>>,
     start: Option<StreamStart>,
     /// A heartbeat was taken, which is the only sign of life that such a peer gives.
     beat: bool,
@@ -36,7 +37,7 @@ impl EventStream {
     /// `line`: where the pieces go, with room for one. Dropped at its other end: the peer is gone.
     /// `seat`: where the peer speaks, in requests of their own.
     pub fn new(line: mpsc::Sender<Bytes>, seat: RemoteSeat, start: StreamStart) -> EventStream {
-        EventStream { line, seat, start: Some(start), beat: false }
+        EventStream { line, seat, mark: start.mark.clone(), start: Some(start), beat: false }
     }
 }
 
@@ -55,6 +56,10 @@ impl Transport for EventStream {
 
     fn session(&self) -> Option<&Arc<str>> {
         Some(self.seat.id())
+    }
+
+    fn mark(&self) -> Option<&Arc<str>> {
+        self.mark.as_ref()
     }
 
     async fn next(&mut self) -> Arrival {

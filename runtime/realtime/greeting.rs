@@ -15,6 +15,7 @@ use crate::metrics::Refusal;
 use crate::protocol::server_frame::{
     ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload, LoginPayload,
 };
+use crate::protocol::trailer::marked;
 use crate::protocol::wire::reconnect_line;
 use crate::protocol::{CloseCode, Code, WireForm};
 
@@ -69,6 +70,8 @@ pub struct Greeting<'a> {
     pub connection: ConnectionId,
     /// By what the peer speaks where it cannot do so on its transport.
     pub session: Option<Arc<str>>,
+    /// Stands behind the id of `welcome`.
+    pub mark: Option<Arc<str>>,
     pub user: Option<&'a str>,
     /// Of a caller with a shared token.
     pub guest: Option<&'a str>,
@@ -117,7 +120,7 @@ impl Greeting<'_> {
             return frame;
         }
         // It names no position: a browser that comes back before there was one begins anew.
-        let id = self.session.as_deref().unwrap_or_default();
+        let id = marked(self.session.as_deref().unwrap_or_default(), self.mark.as_deref());
         Bytes::from([format!("id: {id}\n").as_bytes(), &frame[..]].concat())
     }
 }

@@ -379,6 +379,7 @@ impl Sessions {
         let greeting = Greeting {
             connection: entrant.id,
             session: transport.session().cloned(),
+            mark: transport.mark().cloned(),
             user: arrived.identity.user.as_deref(),
             guest: arrived.identity.guest().map(|guest| &*guest.id),
             expires: arrived.state().and_then(|state| state.expires),

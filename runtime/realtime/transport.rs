@@ -32,6 +32,11 @@ pub trait Transport: Send {
         None
     }
 
+    /// What stands behind every id that a stream names (`protocol/trailer.rs`).
+    fn mark(&self) -> Option<&Arc<str>> {
+        None
+    }
+
     /// Waits for the next thing that is heard of the peer.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 
@@ -75,6 +80,8 @@ pub struct StreamStart {
     pub channels: Vec<StreamChannel>,
     /// The trailer that the peer saw last. It outranks every `since`.
     pub resume: Option<Trailer>,
+    /// Stands behind every id of this stream.
+    pub mark: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,6 +52,8 @@ pub struct Session {
     /// Of a peer who logged in.
     pub(super) login: Option<LoginEnd>,
     pub(super) expiry_warning: Duration,
+    /// Stands behind every id of a stream.
+    pub(super) mark: Option<Arc<str>>,
     /// The last one that was due.
     pub(super) trailer: Option<Trailer>,
     /// The channels of the address of a stream.
@@ -106,6 +108,7 @@ impl Session {
             asked_presence: false,
             closing: false,
             login: login.map(|LoginStart { now, expires, warning }| LoginEnd::new(now, expires, warning)),
+            mark: None,
             trailer: None,
             followed: HashSet::new(),
             expiry_warning: login.map_or(EXPIRY_WARNING, |login| login.warning),

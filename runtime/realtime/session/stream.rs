@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::state::Session;
 use super::turn::Turn;
 use crate::ids::{Position, Seq};
+use crate::protocol::trailer::marked;
 use crate::protocol::{Since, Trailer, View, ViewsHash, WireForm};
 use crate::realtime::channel::Channel;
 use crate::realtime::transport::{StreamChannel, StreamStart};
@@ -13,7 +14,8 @@ use crate::realtime::transport::{StreamChannel, StreamStart};
 impl Session {
     /// With a trailer every channel resumes from its position, if all of them show the same as then; otherwise none does.
     pub(super) fn on_start(&mut self, turn: &mut Turn, start: StreamStart) {
-        let StreamStart { channels, resume } = start;
+        let StreamStart { channels, resume, mark } = start;
+        self.mark = mark;
         let views: Vec<Option<View>> = channels
             .iter()
             .map(|asked| resume.as_ref().and_then(|_| self.view_now(&asked.channel)))
@@ -58,7 +60,7 @@ impl Session {
         if known.is_some_and(|known| *known == trailer || known.position.seq > reached) {
             return None;
         }
-        let bytes = Bytes::from(format!("id: {trailer}\n\n"));
+        let bytes = Bytes::from(format!("id: {}\n\n", marked(&trailer, self.mark.as_deref())));
         self.trailer = Some(trailer);
         Some(bytes)
     }
