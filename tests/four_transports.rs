@@ -1,5 +1,5 @@
-//! One meaning on every way in: each story is told over `/ws`, over `/sse` with its session, over a session of polls, and over
-//! polls that stand alone.
+//! One meaning on every way in: each story is told over `/ws`, over `/sse` with its session, over a session of polls, by a plain
+//! `EventSource`, and over polls that stand alone.
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,7 @@ use crate::support::app::{Client, TestApp};
 use crate::support::audience::{Audience, TRANSPORTS, Transport};
 use crate::support::peer::{Peer, WAYS, Way};
 use crate::support::ruled;
+use crate::support::stream::EventSource;
 
 const TASKS: &str = "entity:Task";
 
@@ -65,6 +66,59 @@ async fn a_client_that_was_away_gets_what_it_missed_and_only_that() {
         assert!(ada.recovered(), "{transport:?}");
         assert_eq!(ada.titles(), ["missed".to_owned()].into(), "{transport:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_was_away_while_the_server_restarted_misses_nothing() {
+    for transport in TRANSPORTS {
+        let (app, root) = start(|_| {}).await;
+        let gone = task(&root, "p1", "gone").await;
+        let away = Audience::open(transport, &app, "ada", TASKS).await.cut().await;
+        root.delete(&path("tasks", &gone)).await;
+        app.stop().await;
+        let TestApp { folder, .. } = app;
+        let app = TestApp::again(folder, ruled::schema(), |_| {}).await;
+        task(&app.client_as("root"), "p1", "missed").await;
+        let ada = away.come_back(&app).await;
+        assert!(ada.recovered(), "{transport:?}: the log reaches back");
+        assert_eq!(ada.titles(), ["missed".to_owned()].into(), "{transport:?}");
+    }
+}
+
+/// Without `snapshot` and `since` a channel begins where it is, and a poll with the position to go on from.
+#[tokio::test]
+async fn a_channel_without_a_snapshot_begins_with_what_happens_next() {
+    for way in WAYS {
+        let (app, root) = start(|_| {}).await;
+        task(&root, "p1", "before").await;
+        let mut ada = Peer::open(way, &app, Some("ada")).await;
+        let subscribed = ada.subscribe(TASKS, Value::Null).await;
+        assert_eq!(subscribed["payload"]["seq"], app.head(), "{way:?}");
+        task(&root, "p1", "after").await;
+        let created = ada.expect("entity:created").await;
+        assert_eq!((&created["payload"]["title"], &created["seq"]), (&json!("after"), &json!(app.head())));
+    }
+    let (app, root) = start(|_| {}).await;
+    task(&root, "p1", "before").await;
+    let ada = app.client_as("ada");
+    let answer = ada.get("/api/changes?channel=entity:Task").await;
+    assert_eq!((&answer["events"], &answer["seq"]), (&json!([]), &json!(app.head())));
+}
+
+#[tokio::test]
+async fn a_server_that_is_about_to_stop_lets_nobody_begin_and_says_when_to_come_back() {
+    let (app, _) = start(|_| {}).await;
+    let mut there = Peer::open(Way::Ws, &app, Some("ada")).await;
+    let client = app.client_as("ada");
+    app.sessions().lifecycle().drain();
+    while there.came().await.is_some_and(|frame| frame["type"] != "drain") {}
+    let mut stream = EventSource::open(client.request("GET", "/sse?channel=entity:Task")).await;
+    assert_eq!(stream.expect("error").await["payload"]["code"], "SHUTTING_DOWN");
+    assert!(stream.retry.is_some(), "a browser comes back then");
+    assert_eq!(stream.came().await, None);
+    let opened = client.call("POST", "/api/realtime/session", Value::Null).await;
+    assert_eq!((opened.status, &opened.json["code"]), (503, &json!("SHUTTING_DOWN")), "{}", opened.text);
+    app.stop().await;
 }
 
 #[tokio::test]
@@ -256,7 +310,7 @@ async fn the_same_mutation_by_every_way_at_once_happens_once() {
     app.client_as("ada").get("/api/projects").await;
     let payload = json!({"op": "create", "entity": "Project", "data": {"name": "one"}, "mid": "0190f3a2-7b4c-7d5e-8f60-112233445566"});
     let mut peers = Vec::new();
-    for way in WAYS {
+    for way in WAYS.into_iter().chain(WAYS) {
         peers.push(Peer::open(way, &app, Some("ada")).await);
     }
     let ada = app.client_as("ada");

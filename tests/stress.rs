@@ -1,5 +1,6 @@
-//! Random writers against subscribers that join, leave, stall, are cut and resume at random. Each subscriber keeps its
-//! records by the protocol's page; at the end its whole state equals a fresh read. The seed is printed on failure.
+//! Random writers against subscribers that join, leave, stall, are cut and resume at random, over sockets, streams and polls.
+//! Each subscriber keeps its records by the protocol's page; at the end its whole state equals a fresh read. The seed is printed
+//! on failure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +9,8 @@ use serde_json::json;
 
 use crate::support::app::{Client, TestApp};
 use crate::support::follower::{Counts, Follower};
+use crate::support::peer::{Peer, WAYS, Way};
 use crate::support::random::Random;
-use crate::support::socket::{Came, Socket};
 
 const PROJECTS: u64 = 6;
 const TASKS: u64 = 60;
@@ -34,7 +35,7 @@ async fn every_subscriber_ends_with_the_state_of_a_fresh_read() {
             seed,
             writers: 4,
             writes: 400,
-            subscribers: 8,
+            subscribers: 9,
             outbox_batches: 2,
             ring_changes: 40,
             retention: 1_000_000,
@@ -53,7 +54,7 @@ async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
             seed,
             writers: 4,
             writes: 400,
-            subscribers: 8,
+            subscribers: 9,
             outbox_batches: 2,
             ring_changes: 4,
             retention: 60,
@@ -82,7 +83,10 @@ async fn run(round: Round) -> Counts {
     );
     let written = Arc::new(AtomicBool::new(false));
     let subscribers: Vec<_> = (0..round.subscribers)
-        .map(|n| tokio::spawn(subscriber(app.clone(), Random::new(round.seed * 1000 + n), written.clone())))
+        .map(|n| {
+            let way = WAYS[n as usize % WAYS.len()];
+            tokio::spawn(subscriber(way, app.clone(), Random::new(round.seed * 1000 + n), written.clone()))
+        })
         .collect();
     let writers: Vec<_> = (0..round.writers)
         .map(|n| tokio::spawn(writer(app.client(), Random::new(round.seed * 7777 + n), round.writes)))
@@ -131,17 +135,22 @@ async fn writer(api: Client, mut random: Random, writes: u64) {
 }
 
 /// Follows three channels through cuts, stalls and restarts until the writers are done and everything has come.
-async fn subscriber(app: Arc<TestApp>, mut random: Random, written: Arc<AtomicBool>) -> Vec<Follower> {
+async fn subscriber(
+    way: Way,
+    app: Arc<TestApp>,
+    mut random: Random,
+    written: Arc<AtomicBool>,
+) -> Vec<Follower> {
     let mut followers: Vec<Follower> = CHANNELS.iter().map(|channel| Follower::new(channel)).collect();
     loop {
-        let mut socket = Socket::open(app.address).await;
+        let mut peer = Peer::open(way, &app, None).await;
         for follower in &mut followers {
-            socket.send(&follower.subscribe()).await;
+            peer.say(follower.subscribe()).await;
         }
         let last_life = written.load(Ordering::SeqCst);
         let frames = random.below(300);
         if last_life {
-            follow_to_the_end(&app, &mut socket, &mut followers).await;
+            follow_to_the_end(&app, &mut peer, &mut followers).await;
             return followers;
         }
         for _ in 0..frames {
@@ -149,37 +158,35 @@ async fn subscriber(app: Arc<TestApp>, mut random: Random, written: Arc<AtomicBo
                 break;
             }
             match random.below(40) {
-                0 => socket.send(&json!({"type": "ping"})).await,
+                0 => peer.say(json!({"type": "ping"})).await,
                 1 => {
                     let chosen = random.below(3) as usize;
                     // Only from a live position: what is still to come of the last answer would be taken for the new one.
                     if followers[chosen].live {
-                        socket.send(&followers[chosen].subscribe()).await;
-                        take_until_answered(&mut socket, &mut followers, chosen).await;
+                        peer.say(followers[chosen].subscribe()).await;
+                        take_until_answered(&mut peer, &mut followers, chosen).await;
                     }
                 }
                 2 => tokio::task::yield_now().await,
                 _ => {
-                    let waiting =
-                        tokio::time::timeout(std::time::Duration::from_millis(20), socket.came_ever());
+                    let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), peer.came());
                     match waiting.await {
-                        Ok(Came::Frame(frame)) => {
-                            followers.iter_mut().for_each(|follower| follower.take(&frame))
-                        }
-                        Ok(Came::Closed(_)) => break,
+                        Ok(Some(frame)) => followers.iter_mut().for_each(|follower| follower.take(&frame)),
+                        Ok(None) => break,
                         Err(_) => {}
                     }
                 }
             }
         }
-        socket.cut();
+        // Broken off without a word, also a request that is under way.
+        drop(peer);
     }
 }
 
 /// After one channel was restarted, frames of its old life may still be under way: they are not the follower's.
-async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower], chosen: usize) {
+async fn take_until_answered(peer: &mut Peer, followers: &mut [Follower], chosen: usize) {
     loop {
-        let Came::Frame(frame) = socket.came().await else { return };
+        let Some(frame) = peer.came().await else { return };
         let answer = frame["type"] == "subscribed" && frame["channel"] == followers[chosen].channel.as_str();
         for (at, follower) in followers.iter_mut().enumerate() {
             if answer || at != chosen {
@@ -192,16 +199,16 @@ async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower], ch
     }
 }
 
-async fn follow_to_the_end(app: &TestApp, socket: &mut Socket, followers: &mut [Follower]) {
+async fn follow_to_the_end(app: &TestApp, peer: &mut Peer, followers: &mut [Follower]) {
     let head = app.head();
     let done =
         |followers: &[Follower]| followers.iter().all(|follower| follower.live && follower.position >= head);
     while !done(followers) {
-        let frame = socket.frame().await;
+        let frame = peer.came().await.expect("the connection goes on");
         followers.iter_mut().for_each(|follower| follower.take(&frame));
         let behind = !done(followers) && followers.iter().all(|follower| follower.live);
         if behind {
-            socket.send(&json!({"type": "ping"})).await;
+            peer.say(json!({"type": "ping"})).await;
         }
     }
 }

@@ -76,8 +76,10 @@ impl PollLine {
             // Registered before the look, so that nothing falls between the two.
             news.as_mut().enable();
             {
-                let state = self.state.lock();
+                let mut state = self.state.lock();
                 if !state.waiting.is_empty() || state.ended || state.polls != number {
+                    // The client was there until now.
+                    state.heard = Instant::now();
                     return Ok(state.collected(state.polls == number));
                 }
             }

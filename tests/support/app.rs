@@ -149,6 +149,10 @@ impl TestApp {
         Client { name: Some(name.to_owned()), ..self.client() }
     }
 
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     pub fn rooms(&self) -> &Rooms {
         self.sessions.rooms()
     }

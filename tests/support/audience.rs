@@ -7,18 +7,25 @@ use serde_json::{Value, json};
 
 use super::app::{Client, TestApp};
 use super::follower::Follower;
-use super::peer::{Peer, Way};
+use super::peer::{Peer, Way, encoded};
 
 /// How the channel is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     Live(Way),
+    /// A plain `EventSource`: the channel is in its address, and it comes back with the last id that it was sent.
+    Address,
     /// Polls, each of which stands alone.
     Poll,
 }
 
-pub const TRANSPORTS: [Transport; 4] =
-    [Transport::Live(Way::Ws), Transport::Live(Way::Sse), Transport::Live(Way::LongPoll), Transport::Poll];
+pub const TRANSPORTS: [Transport; 5] = [
+    Transport::Live(Way::Ws),
+    Transport::Live(Way::Sse),
+    Transport::Live(Way::LongPoll),
+    Transport::Address,
+    Transport::Poll,
+];
 
 /// See the module's text.
 pub struct Audience {
@@ -29,6 +36,7 @@ pub struct Audience {
 
 enum Line {
     Live { way: Way, peer: Box<Peer>, follower: Box<Follower> },
+    Address { peer: Box<Peer>, follower: Box<Follower> },
     Poll(Box<Poller>),
 }
 
@@ -61,6 +69,11 @@ impl Audience {
                 peer.say(follower.subscribe()).await;
                 Line::Live { way, peer, follower }
             }
+            Transport::Address => {
+                let mut follower = Box::new(Follower::new(channel));
+                follower.subscribe();
+                Line::Address { peer: Box::new(Peer::follow(app, name, channel, "").await), follower }
+            }
             Transport::Poll => Line::Poll(Box::new(Poller {
                 client: app.client_as(name),
                 rows: BTreeMap::new(),
@@ -76,7 +89,7 @@ impl Audience {
     /// Takes what comes until the channel is complete up to `head`, or ended.
     pub async fn catch_up(&mut self, head: u64) {
         match &mut self.line {
-            Line::Live { peer, follower, .. } => {
+            Line::Live { peer, follower, .. } | Line::Address { peer, follower } => {
                 let mut asked = false;
                 while (follower.position < head || !follower.live) && follower.ended.is_none() {
                     if follower.live && !asked {
@@ -103,21 +116,21 @@ impl Audience {
         let expected: BTreeSet<String> = titles.iter().map(|title| (*title).to_owned()).collect();
         while self.titles() != expected {
             match &mut self.line {
-                Line::Live { peer, follower, .. } => {
+                Line::Live { peer, follower, .. } | Line::Address { peer, follower } => {
                     let frame = peer.came().await.expect("the connection goes on");
                     follower.take(&frame);
                 }
                 Line::Poll(poller) => poller.poll(&self.channel, 5).await,
             }
         }
-        if let Line::Live { follower, .. } = &self.line {
+        if let Line::Live { follower, .. } | Line::Address { follower, .. } = &self.line {
             assert_eq!(follower.broken, Vec::<String>::new());
         }
     }
 
     pub fn titles(&self) -> BTreeSet<String> {
         let rows = match &self.line {
-            Line::Live { follower, .. } => &follower.rows,
+            Line::Live { follower, .. } | Line::Address { follower, .. } => &follower.rows,
             Line::Poll(poller) => &poller.rows,
         };
         rows.values().map(|row| row["title"].as_str().unwrap().to_owned()).collect()
@@ -131,6 +144,10 @@ impl Audience {
                 drop(peer);
                 AwayLine::Live { way, follower }
             }
+            Line::Address { mut peer, follower } => {
+                let id = peer.id_at(follower.position).await;
+                AwayLine::Address { id, follower }
+            }
             Line::Poll(poller) => AwayLine::Poll(poller),
         };
         Away { name, channel, line }
@@ -139,7 +156,9 @@ impl Audience {
     /// Whether the last resume went on where it was; otherwise everything was shown anew.
     pub fn recovered(&self) -> bool {
         match &self.line {
-            Line::Live { follower, .. } => follower.resumes.last().expect("it resumed").recovered,
+            Line::Live { follower, .. } | Line::Address { follower, .. } => {
+                follower.resumes.last().expect("it resumed").recovered
+            }
             Line::Poll(poller) => poller.recovered,
         }
     }
@@ -148,7 +167,7 @@ impl Audience {
     pub async fn refusal(&mut self) -> String {
         loop {
             match &mut self.line {
-                Line::Live { peer, follower, .. } => {
+                Line::Live { peer, follower, .. } | Line::Address { peer, follower } => {
                     if let Some(code) = follower.ended.clone() {
                         return code;
                     }
@@ -168,7 +187,7 @@ impl Audience {
     /// The peer of a connection that stays; a poll has none.
     pub fn peer(&mut self) -> Option<&mut Peer> {
         match &mut self.line {
-            Line::Live { peer, .. } => Some(peer),
+            Line::Live { peer, .. } | Line::Address { peer, .. } => Some(peer),
             Line::Poll(_) => None,
         }
     }
@@ -183,6 +202,7 @@ pub struct Away {
 
 enum AwayLine {
     Live { way: Way, follower: Box<Follower> },
+    Address { id: String, follower: Box<Follower> },
     Poll(Box<Poller>),
 }
 
@@ -191,6 +211,7 @@ impl Away {
     pub fn of_another_log(&mut self) {
         match &mut self.line {
             AwayLine::Live { follower, .. } => follower.epoch = "f".repeat(32),
+            AwayLine::Address { id, .. } => id.replace_range(..32, &"f".repeat(32)),
             AwayLine::Poll(poller) => poller.position.as_mut().unwrap().0 = "f".repeat(32),
         }
     }
@@ -203,6 +224,10 @@ impl Away {
                 let mut peer = Box::new(Peer::open(way, app, Some(&name)).await);
                 peer.say(follower.subscribe()).await;
                 Line::Live { way, peer, follower }
+            }
+            AwayLine::Address { id, mut follower } => {
+                follower.subscribe();
+                Line::Address { peer: Box::new(Peer::follow(app, &name, &channel, &id).await), follower }
             }
             AwayLine::Poll(mut poller) => {
                 poller.client = app.client_as(&name);
@@ -218,11 +243,10 @@ impl Away {
 
 impl Poller {
     async fn poll(&mut self, channel: &str, wait: u64) {
-        let channel_text = channel.replace('?', "%3F").replace('&', "%26").replace('=', "%3D");
         let since = self.position.as_ref().map_or_else(String::new, |(epoch, seq)| {
             format!("&view={}&since={epoch}:{seq}&wait={wait}", self.view)
         });
-        let answer = self.client.get(&format!("/api/changes?channel={channel_text}{since}")).await;
+        let answer = self.client.get(&format!("/api/changes?channel={}{since}", encoded(channel))).await;
         if let Some(error) = answer["errors"].get(0) {
             self.ended = error["code"].as_str().map(str::to_owned);
             return;

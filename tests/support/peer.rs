@@ -17,6 +17,9 @@ pub enum Way {
     LongPoll,
 }
 
+/// So many frames are shown where a wait fails.
+const SHOWN: usize = 30;
+
 pub const WAYS: [Way; 3] = [Way::Ws, Way::Sse, Way::LongPoll];
 
 /// One connection, and how it speaks.
@@ -25,7 +28,7 @@ pub struct Peer {
     client: Client,
     /// Of a stream or of polls.
     pub session: String,
-    /// What came, in short.
+    /// What came last.
     history: Vec<String>,
 }
 
@@ -57,15 +60,37 @@ impl Peer {
                 }
             }
         };
-        let mut peer = Peer { line, client, session: String::new(), history: Vec::new() };
+        let peer = Peer { line, client, session: String::new(), history: Vec::new() };
         if way == Way::Ws && name.is_none() {
             return peer;
         }
+        peer.greeted(way).await
+    }
+
+    /// Follows a channel as a plain `EventSource` does, which says nothing but its address, and the last id when it comes back.
+    pub async fn follow(app: &TestApp, name: &str, channel: &str, last_event_id: &str) -> Peer {
+        let client = Client::named(app.address, name);
+        let request = client.request("GET", &format!("/sse?channel={}&snapshot=true", encoded(channel)));
+        let request =
+            if last_event_id.is_empty() { request } else { request.header("last-event-id", last_event_id) };
+        let line = Line::Sse(Box::new(EventSource::open(request).await));
+        Peer { line, client, session: String::new(), history: Vec::new() }.greeted(Way::Sse).await
+    }
+
+    async fn greeted(self, way: Way) -> Peer {
+        let mut peer = self;
         let hello = peer.came().await.expect("a greeting");
         assert!(["connected", "welcome"].contains(&hello["type"].as_str().unwrap()), "{hello}");
         peer.session = hello["payload"]["session"].as_str().unwrap_or_default().to_owned();
         assert_eq!(peer.session.is_empty(), way == Way::Ws, "a socket needs no session: {hello}");
         peer
+    }
+
+    /// The id of a stream, when it names this position.
+    pub async fn id_at(&mut self, seq: u64) -> String {
+        let Line::Sse(stream) = &mut self.line else { panic!("only a stream has ids") };
+        stream.reach(seq).await;
+        stream.last_event_id.clone()
     }
 
     /// Says one frame.
@@ -103,6 +128,9 @@ impl Peer {
                 came.extend(polled.json["frames"].as_array().unwrap().iter().cloned());
             },
         };
+        if self.history.len() >= SHOWN {
+            self.history.remove(0);
+        }
         self.history.push(frame.as_ref().map_or_else(|| "end".to_owned(), Value::to_string));
         frame
     }
@@ -141,4 +169,9 @@ impl Peer {
     fn told(&self) -> String {
         self.history.join("\n")
     }
+}
+
+/// The text of a channel as the value of a query string.
+pub fn encoded(channel: &str) -> String {
+    channel.replace('%', "%25").replace('?', "%3F").replace('&', "%26").replace('=', "%3D")
 }
