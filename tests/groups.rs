@@ -4,6 +4,7 @@
 mod forms;
 pub mod managed;
 mod oracle;
+mod paces;
 mod rights;
 mod together;
 pub mod world;

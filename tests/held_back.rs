@@ -82,7 +82,10 @@ async fn a_closed_connection_is_removed_even_with_many_waiting_commands() {
     managed.attach(gone).await;
     let asking = everybody(2).outbox;
     let mut waiting = 0;
-    while unconstrained(managed.channels.pong(asking.clone(), asking.lag(), None)).now_or_never().is_some() {
+    while unconstrained(managed.channels.pong(ConnectionKey(1), asking.clone(), asking.lag(), None))
+        .now_or_never()
+        .is_some()
+    {
         waiting += 1;
         assert!(waiting <= 1024, "the queue of commands has no bound");
     }

@@ -1,6 +1,8 @@
-//! The pure session: every phase of a subscription against every input. `session/rights.rs` has the changes of rights.
+//! The pure session: every phase of a subscription against every input. `session/rights.rs` has the changes of rights,
+//! `session/trailers.rs` the trailers of a stream.
 
 mod rights;
+mod trailers;
 
 use std::sync::Arc;
 
@@ -43,15 +45,19 @@ impl Peer {
     }
 
     fn with(config: RealtimeConfig) -> Peer {
-        let around = Surroundings {
+        let around = Surroundings { config: Arc::new(config), ..Peer::around() };
+        let known = at(1, 0, Principal::nobody());
+        Peer::of(around, known)
+    }
+
+    fn around() -> Surroundings {
+        Surroundings {
             schema: schema(),
             generation: Generation(1),
             epoch: epoch(),
-            config: Arc::new(config),
+            config: Arc::new(RealtimeConfig::default()),
             metrics: Arc::new(Metrics::new(&[], Timestamp(0))),
-        };
-        let known = at(1, 0, Principal::nobody());
-        Peer::of(around, known)
+        }
     }
 
     fn of(around: Surroundings, known: At<Principal>) -> Peer {

@@ -263,6 +263,7 @@ fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadSc
             read_scope: read_scope.clone(),
         },
         view: View::new(&text.predicate, &text.fields, read_scope.generation),
+        interval: None,
         watch: None,
         admission: Admission::Sought,
         from: AttachFrom::Now { request_id: None },

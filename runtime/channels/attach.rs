@@ -1,6 +1,7 @@
 //! What a connection asks of ChannelManager when one of its subscriptions is to receive batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::group::ConnectionKey;
 use super::note::{AttachmentId, Outbox};
@@ -21,6 +22,8 @@ pub struct Attach {
     pub sight: Sight,
     /// The name of `sight`.
     pub view: View,
+    /// The time between two batches of its events, where the schema says so. The same for all who attach to this channel with this view.
+    pub interval: Option<Duration>,
     /// The user whose rights `sight` depends on; `None` for an anonymous caller, whose rights cannot change.
     pub watch: Option<Watch>,
     pub admission: Admission,

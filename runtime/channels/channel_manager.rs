@@ -4,19 +4,20 @@
 //! Never waits for a socket: it appends to outboxes.
 
 use std::collections::VecDeque;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, consume_budget};
+use tokio::time::{Instant, sleep_until};
 
 use super::attach::{Attach, AttachFrom, Watch};
 use super::coalesce::{joined, take_coalesced};
 use super::encode::{ChannelPlace, Encoder};
 use super::group::{ConnectionKey, Member};
-use super::groups::Groups;
+use super::groups::{FannedOut, Groups};
 use super::note::{AttachmentId, Events, InvalidationCause, Note, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
@@ -45,6 +46,7 @@ enum Command {
 
 #[derive(Debug)]
 struct PongCommand {
+    connection: ConnectionKey,
     outbox: Arc<Outbox>,
     lag: Lag,
     request_id: Option<String>,
@@ -90,8 +92,14 @@ impl Channels {
     }
 
     /// A `pong` with the fanned-out position, in the order of the outbox. `lag` as the session knows it.
-    pub async fn pong(&self, outbox: Arc<Outbox>, lag: Lag, request_id: Option<String>) {
-        self.send(Command::Pong(Box::new(PongCommand { outbox, lag, request_id }))).await;
+    pub async fn pong(
+        &self,
+        connection: ConnectionKey,
+        outbox: Arc<Outbox>,
+        lag: Lag,
+        request_id: Option<String>,
+    ) {
+        self.send(Command::Pong(Box::new(PongCommand { connection, outbox, lag, request_id }))).await;
     }
 
     /// Tells the connection once, by `Note::RightsChanged`, that rights of the person changed after `known`, or after this moment.
@@ -133,6 +141,8 @@ pub struct ChannelManager {
 
 enum Wake {
     Batches,
+    /// Events that waited for their rate may leave.
+    Due,
     Command(Command),
     Done,
 }
@@ -163,6 +173,7 @@ impl ChannelManager {
             let (mut committing, mut waiting) = (true, VecDeque::new());
             loop {
                 let wake = tokio::select! {
+                    () = due(manager.groups.next_due()) => Wake::Due,
                     () = ready(()), if !waiting.is_empty() => Wake::Batches,
                     more = feed.take(&mut waiting), if committing && waiting.is_empty() => {
                         committing = more?;
@@ -174,6 +185,7 @@ impl ChannelManager {
                     Wake::Batches => {
                         manager.fan_out(&take_coalesced(&mut waiting, manager.groups.is_settled()))
                     }
+                    Wake::Due => manager.deliver_due(),
                     Wake::Command(command) => manager.obey(command),
                     Wake::Done => return Ok(()),
                 }
@@ -191,17 +203,28 @@ impl ChannelManager {
         }
         let Some(batch) = joined(batches) else { return };
         let counts = self.groups.fan_out(&batch);
+        self.tell_counts(counts);
+        self.deliver_due();
         for outbox in self.waiters.take_concerned(&batch) {
             self.tell_rights(&outbox);
         }
+        self.tell_position();
+        self.tell_groups();
+    }
+
+    /// Sends what has waited long enough for the rate of its entity.
+    fn deliver_due(&mut self) {
+        let counts = self.groups.deliver_due(Instant::now());
+        self.tell_counts(counts);
+    }
+
+    fn tell_counts(&self, counts: FannedOut) {
         let live = &self.metrics.live;
         live.events.inc_by(counts.events as u64);
         live.deliveries.inc_by(counts.deliveries as u64);
         live.encodings.inc_by(counts.encodings as u64);
         live.lags.inc_by(counts.lags as u64);
         live.rights_voided.inc_by(counts.invalidated as u64);
-        self.tell_position();
-        self.tell_groups();
     }
 
     fn tell_position(&self) {
@@ -347,7 +370,7 @@ impl ChannelManager {
             pong.outbox.append_control(bare, None, OnLag::Keep);
             return;
         }
-        let at = self.groups.position();
+        let at = self.groups.position_of(pong.connection);
         let payload = PongPayload { epoch: Some(self.ring.epoch()), seq: Some(at) };
         let frame = self.control("pong", None, request_id, payload).to_bytes(pong.outbox.form());
         pong.outbox.append_control(frame, Some(Note::Reached { at, lag: pong.lag }), OnLag::Replace(bare));
@@ -374,6 +397,14 @@ impl ChannelManager {
     ) -> ControlFrame<'a, P> {
         let timestamp = self.env.now();
         ControlFrame { kind, channel, request_id, seq: None, more: false, payload, timestamp }
+    }
+}
+
+/// Completes then; never where nothing is due.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
     }
 }
 

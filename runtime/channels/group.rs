@@ -8,6 +8,7 @@ use super::event::{Event, existed, is_readable, mask};
 use super::few::Few;
 use super::index::Stand;
 use super::note::{AttachmentId, Outbox};
+use super::paces::PaceNumber;
 use super::runs::RunNumber;
 use super::sight::Sight;
 use super::tails::NumberedText;
@@ -48,8 +49,11 @@ pub(super) struct Group {
     pub(super) is_exact: bool,
     /// Whether it sees records, and fields of some are hidden.
     pub(super) hides: bool,
-    /// What the current batch is for this group; `None` between batches.
+    /// What the batches that wait are for this group; without a rate, `None` between batches.
     pub(super) run: Option<RunNumber>,
+    pub(super) pace: PaceNumber,
+    /// Its streams know that something waits.
+    pub(super) is_told: bool,
     pub(super) members: Few<MemberKey, Member>,
     pub(super) about: Box<About>,
 }

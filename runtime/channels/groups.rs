@@ -3,30 +3,35 @@
 //!
 //! The order of `fan_out` is load-bearing: a person whose rights change within the batch is invalidated before anything of it
 //! is appended, since what follows is judged by rights that may be gone.
+//!
+//! Events of a group with a rate are judged with their batch, and leave with the next batch of their pace (`paces.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use slab::Slab;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
+use super::appending::{Extent, append, tell_waiting};
 use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Stand};
-use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
-use super::runs::{Before, Runs};
+use super::note::{AttachmentId, InvalidationCause, Outbox};
+use super::paces::{AT_ONCE, PaceNumber, Paces, WaitingChanges};
+use super::runs::Before;
 use super::sight::{Sight, SightPart};
 use super::watched::Watched;
 use super::writer::{Encoded, RunWriter};
 use crate::ids::Seq;
-use crate::outbox::Appended;
-use crate::protocol::{View, WireForm};
+use crate::protocol::View;
 use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
+
+pub use super::appending::FannedOut;
 
 /// Every change of the entity would have to be compared with one group more, and there are as many of these as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +61,7 @@ pub struct Groups {
     places: HashMap<ConnectionKey, Few<AttachmentId, MemberPlace>, RandomState>,
     watched: Watched,
     index: Index,
+    paces: Paces,
     work: FanOutWork,
 }
 
@@ -75,30 +81,9 @@ struct FanOutWork {
     look_ups: u64,
     found: Vec<(GroupNumber, Sides)>,
     candidates: Vec<GroupNumber>,
-    touched: Vec<GroupNumber>,
-    runs: Runs<Bytes>,
     writer: RunWriter,
     /// Members whose outbox takes nothing from them any longer.
     swept: Vec<MemberKey>,
-}
-
-/// Counts of one fan-out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FannedOut {
-    /// Groups that a change was held against, counted for each change.
-    pub judged: usize,
-    /// An event of one group counts once, however many members it has.
-    pub events: usize,
-    /// Tails that were made for these events.
-    pub encodings: usize,
-    /// Buffers that were made: one for each run of events and each wire form that a member uses.
-    pub buffers: usize,
-    /// Buffers appended to an outbox, each with all events of its group in the batch.
-    pub deliveries: usize,
-    /// Outboxes that were emptied.
-    pub lags: usize,
-    /// Connections that were invalidated because rights of their person changed.
-    pub invalidated: usize,
 }
 
 impl Groups {
@@ -114,6 +99,7 @@ impl Groups {
             places: HashMap::default(),
             watched: Watched::default(),
             index: Index::default(),
+            paces: Paces::new(),
             work: FanOutWork::default(),
         }
     }
@@ -121,6 +107,19 @@ impl Groups {
     /// The last seq that was sent to subscriptions.
     pub fn position(&self) -> Seq {
         self.position
+    }
+
+    /// The position up to which every subscription of the connection was sent everything: what waits for one of them comes after it.
+    pub fn position_of(&self, connection: ConnectionKey) -> Seq {
+        let places = self.places.get(&connection).into_iter().flat_map(|places| places.iter());
+        let groups = places.map(|(_, place)| &self.groups[place.group]).filter(|group| group.run.is_some());
+        let complete = groups.filter_map(|group| self.paces.complete_up_to(Some(group.pace)));
+        complete.min().map_or(self.position, |complete| complete.min(self.position))
+    }
+
+    /// When events that wait are due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.paces.next_due()
     }
 
     /// Whether every member receives all that comes next, from its beginning.
@@ -180,7 +179,10 @@ impl Groups {
             self.watched.add(&watch.person, attach.connection);
         }
         self.places.entry(attach.connection).or_default().insert(attach.attachment, place);
-        self.groups[number].members.insert(key, member);
+        let group = &mut self.groups[number];
+        group.members.insert(key, member);
+        // What comes next may wait, and this member was not told.
+        group.is_told = false;
     }
 
     pub fn leave(&mut self, member: MemberKey) {
@@ -208,7 +210,7 @@ impl Groups {
     pub fn fan_out(&mut self, batch: &CommitBatch) -> FannedOut {
         let mut counts = FannedOut { invalidated: self.invalidate_concerned(batch), ..FannedOut::default() };
         self.find(batch, &mut counts);
-        self.deliver(batch, &mut counts);
+        self.deliver(AT_ONCE, &batch.changes, &mut counts);
         self.position = batch.last();
         if let Some(schema) = batch.changes.iter().rfind(|change| change.op == ChangeOp::Schema) {
             self.invalidate_before(schema.seq);
@@ -216,16 +218,30 @@ impl Groups {
         counts
     }
 
-    /// What the batch would cause, events and deliveries, without sending any.
+    /// Appends the events whose time has come. A stream is notified of those that go on waiting, so that its trailer names no
+    /// position behind them.
+    pub fn deliver_due(&mut self, now: Instant) -> FannedOut {
+        let mut counts = FannedOut::default();
+        for number in self.paces.numbers() {
+            match self.paces.of(number).take_due(now) {
+                Some(held) => self.deliver(number, &held.changes, &mut counts),
+                None => self.tell_waiting(number),
+            }
+        }
+        counts
+    }
+
+    /// What the batch would cause, events and deliveries, without sending any. Of groups without a rate.
     pub fn count(&mut self, batch: &CommitBatch) -> FannedOut {
         let mut counts = FannedOut::default();
         self.find(batch, &mut counts);
-        let Groups { groups, work, .. } = self;
-        for number in work.touched.drain(..) {
+        let Groups { groups, paces, .. } = self;
+        let pace = paces.of(AT_ONCE);
+        for number in pace.touched.drain(..) {
             counts.deliveries += groups[number].members.len();
             groups[number].run = None;
         }
-        work.runs.clear();
+        pace.runs.clear();
         counts
     }
 
@@ -259,10 +275,10 @@ impl Groups {
         invalidated.into_iter().for_each(|member| self.leave(member));
     }
 
-    /// Marks in each group what the batch is for it; `work.touched` names the groups.
+    /// Marks in each group what the batch is for it; its pace names the groups.
     fn find(&mut self, batch: &CommitBatch, counts: &mut FannedOut) {
-        let Groups { groups, index, work, .. } = self;
-        for (at, change) in batch.changes.iter().enumerate() {
+        let Groups { groups, index, paces, work, .. } = self;
+        for (nth, change) in batch.changes.iter().enumerate() {
             index.look_up(change, &mut work.found);
             work.look_ups += 1;
             for (number, sides) in work.found.drain(..) {
@@ -279,36 +295,72 @@ impl Groups {
                 let group = &mut groups[number];
                 let Some(event) = group.judge(change) else { continue };
                 let before = group.run.map_or(Before::Start(group.text, group.prev), Before::Run);
+                let pace = paces.of(group.pace);
                 if group.run.is_none() {
-                    work.touched.push(number);
+                    pace.touched.push(number);
                 }
-                group.run = Some(work.runs.extend(before, at, event));
+                if group.pace != AT_ONCE && !std::mem::replace(&mut group.is_told, true) {
+                    pace.untold.push(number);
+                }
+                let at = pace.place(batch, nth);
+                group.run = Some(pace.runs.extend(before, at, event));
                 counts.events += 1;
             }
         }
     }
 
-    fn deliver(&mut self, batch: &CommitBatch, counts: &mut FannedOut) {
-        if self.work.touched.is_empty() {
+    /// `changes`: those in which the runs of this pace are.
+    fn deliver(&mut self, number: PaceNumber, changes: &[Arc<Change>], counts: &mut FannedOut) {
+        let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return };
+        let pace = self.paces.of(number);
+        pace.untold.clear();
+        if pace.touched.is_empty() {
             return;
         }
+        let (mut touched, mut runs) = (std::mem::take(&mut pace.touched), std::mem::take(&mut pace.runs));
+        let start = Seq(first.seq.0.saturating_sub(1));
+        // A connection may have channels of several paces, and must not count what waits for another one as sent.
+        let base = self.paces.complete_up_to(None).map_or(start, |complete| complete.min(start));
         let mut work = std::mem::take(&mut self.work);
-        let FanOutWork { touched, runs, writer, swept, .. } = &mut work;
-        let base = Seq(batch.first().0.saturating_sub(1));
-        for number in touched.drain(..) {
-            let group = &mut self.groups[number];
+        let FanOutWork { writer, swept, .. } = &mut work;
+        for group in touched.drain(..) {
+            // Its place may be that of another group by now.
+            let Some(group) = self.groups.get_mut(group).filter(|group| group.pace == number) else {
+                continue;
+            };
             let Some(run) = group.run.take() else { continue };
-            let extent = Extent { last: batch.changes[runs.last(run)].seq, base, end: batch.last() };
-            let mut frames =
-                |form| runs.made(run, form, |events| writer.write(form, batch, group.audience(), events));
+            group.is_told = false;
+            let extent = Extent { last: changes[runs.last(run)].seq, base, start, end: last.seq };
+            let audience = group.audience();
+            let mut frames = |form, after| match after {
+                None => runs.made(run, form, |events| writer.write(form, changes, audience, events)),
+                Some(after) => {
+                    let mut behind = runs.events(run);
+                    writer.write_after(after, form, changes, audience, &mut behind)
+                }
+            };
             append(group, extent, &mut frames, swept, counts);
             group.prev = extent.last;
         }
         runs.clear();
         let Encoded { tails, buffers } = writer.end();
-        (counts.encodings, counts.buffers) = (tails, buffers);
+        (counts.encodings, counts.buffers) = (counts.encodings + tails, counts.buffers + buffers);
         work.swept.drain(..).for_each(|member| self.leave(member));
+        let pace = self.paces.of(number);
+        (pace.touched, pace.runs) = (touched, runs);
         self.work = work;
+    }
+
+    /// Notifies the streams that something waits for them.
+    fn tell_waiting(&mut self, number: PaceNumber) {
+        let pace = self.paces.of(number);
+        let WaitingChanges { base, end, .. } = pace.held;
+        for group in pace.untold.drain(..) {
+            let Some(group) = self.groups.get_mut(group).filter(|group| group.pace == number) else {
+                continue;
+            };
+            group.is_told = tell_waiting(group, base, end);
+        }
     }
 
     fn found(&mut self, attach: &Attach) -> GroupNumber {
@@ -338,6 +390,8 @@ impl Groups {
             is_exact,
             hides,
             run: None,
+            pace: self.paces.with(attach.interval),
+            is_told: false,
             members: Few::None,
             about: Box::new(About {
                 channel: channel.clone(),
@@ -384,40 +438,5 @@ impl MemberPlace {
         watch.bound_at < change.seq
             && change.rights.contains(&watch.person)
             && self.uses.contains(&change.entity)
-    }
-}
-
-/// How far a batch reaches for one group.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    /// Seq of the group's last event.
-    last: Seq,
-    /// The position before the batch, and the one after it.
-    base: Seq,
-    end: Seq,
-}
-
-/// `frames` makes the group's events in a form, if that was not done yet.
-fn append(
-    group: &Group,
-    extent: Extent,
-    frames: &mut dyn FnMut(WireForm) -> Bytes,
-    swept: &mut Vec<MemberKey>,
-    counts: &mut FannedOut,
-) {
-    let Extent { last, base, end } = extent;
-    for (key, Member { outbox, lag, .. }) in group.members.iter().filter(|(_, member)| end > member.from) {
-        let events = Events { attachment: key.1, last, base };
-        // An outbox that holds no batches is woken by one, whatever is in it.
-        let frames = if outbox.holds_batches() { frames(outbox.form()) } else { Bytes::new() };
-        match outbox.append_batch(*lag, frames, events) {
-            Appended::Queued => counts.deliveries += 1,
-            Appended::FellBehind => {
-                // A poll that waits for its first event is no reader that fell behind.
-                counts.lags += usize::from(outbox.holds_batches());
-                swept.push(*key);
-            }
-            Appended::Void => swept.push(*key),
-        }
     }
 }

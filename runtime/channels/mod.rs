@@ -3,6 +3,7 @@
 //!
 //! Knows no socket and no frame of a client: `realtime` decides what is attached, and when.
 
+mod appending;
 pub mod attach;
 pub mod channel_manager;
 mod coalesce;
@@ -14,6 +15,7 @@ pub mod groups;
 mod index;
 mod key;
 pub mod note;
+mod paces;
 pub mod rights;
 pub mod ring;
 mod runs;

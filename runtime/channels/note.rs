@@ -55,6 +55,8 @@ pub enum Note {
     Behind { attachment: AttachmentId },
     /// The attachment is not taken: its subscription ends, and the peer gets `code` for its channel.
     Refused { attachment: AttachmentId, code: Code },
+    /// Events after `base` wait until their rate lets them leave. A batch of the attachment ends the wait.
+    Waits { attachment: AttachmentId, base: Seq },
     /// A pong said that every live channel has reached `at`.
     Reached { at: Seq, lag: Lag },
     /// The rights of the person changed, and the client gets `rights:changed`.

@@ -67,7 +67,7 @@ impl<T> Runs<T> {
     }
 
     /// Places of changes in the batch, and what they are for the groups of this run, in order.
-    fn events(&mut self, run: RunNumber) -> impl DoubleEndedIterator<Item = (usize, &Event)> {
+    pub(super) fn events(&mut self, run: RunNumber) -> impl DoubleEndedIterator<Item = (usize, &Event)> {
         self.events.clear();
         let mut next = Before::Run(run);
         while let Before::Run(number) = next {

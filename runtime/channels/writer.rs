@@ -2,6 +2,8 @@
 //!
 //! Knows neither groups nor outboxes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::encode::write_head;
@@ -11,7 +13,7 @@ use super::tails::{NumberedText, Tails};
 use super::units::is_followed;
 use crate::ids::Seq;
 use crate::protocol::WireForm;
-use crate::store::CommitBatch;
+use crate::store::Change;
 
 /// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
 #[derive(Debug, Default)]
@@ -40,11 +42,23 @@ pub(super) struct Encoded {
 }
 
 impl RunWriter {
-    /// `events`: places of changes in the batch, and what they are for the audience.
+    /// `events`: places among the changes, and what they are for the audience.
     pub(super) fn write(
         &mut self,
         form: WireForm,
-        batch: &CommitBatch,
+        changes: &[Arc<Change>],
+        audience: Audience<'_>,
+        events: &mut dyn Iterator<Item = (usize, &Event)>,
+    ) -> Bytes {
+        self.write_after(Seq::ZERO, form, changes, audience, events)
+    }
+
+    /// The same without the events up to `after`; nothing where there are no others.
+    pub(super) fn write_after(
+        &mut self,
+        after: Seq,
+        form: WireForm,
+        changes: &[Arc<Change>],
         audience: Audience<'_>,
         events: &mut dyn Iterator<Item = (usize, &Event)>,
     ) -> Bytes {
@@ -54,10 +68,12 @@ impl RunWriter {
         let mut prev = audience.prev;
         let mut events = events.peekable();
         while let Some((at, event)) = events.next() {
-            let change = &batch.changes[at];
-            let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
+            let change = &changes[at];
+            let more = is_followed(changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
-            if let Some(kind) = write_head(change, event, prev, more, head) {
+            if change.seq > after
+                && let Some(kind) = write_head(change, event, prev, more, head)
+            {
                 let tail = tails.tail(change, event, audience.sight, audience.channel);
                 form.write_frame(kind.as_str(), &[head, tail], &mut frames);
             }

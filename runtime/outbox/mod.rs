@@ -76,6 +76,8 @@ pub struct Depth {
     /// Buffers of events, and the bytes in them.
     pub batches: usize,
     pub bytes: usize,
+    /// What waits in order: buffers of events, control frames and notes.
+    pub items: usize,
     /// It was emptied, and its connection does not know yet.
     pub lagging: bool,
 }
@@ -258,7 +260,12 @@ impl<M: Vocabulary> Outbox<M> {
 
     pub fn depth(&self) -> Depth {
         let queue = self.queue.lock();
-        Depth { batches: queue.batches, bytes: queue.bytes, lagging: queue.invalidated.is_some() }
+        Depth {
+            batches: queue.batches,
+            bytes: queue.bytes,
+            items: queue.items.len(),
+            lagging: queue.invalidated.is_some(),
+        }
     }
 
     pub fn lag(&self) -> Lag {

@@ -47,6 +47,11 @@ impl ActivityChannel {
         Ok(ActivityChannel { entities, are_named })
     }
 
+    /// The lowest rate among its entities.
+    pub(super) fn rate(&self) -> Option<u32> {
+        self.entities.iter().filter_map(|entity| entity.rate).min()
+    }
+
     /// What the person may know who asks for this channel now.
     pub(super) fn open(
         &self,

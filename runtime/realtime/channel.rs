@@ -189,11 +189,11 @@ impl Channel {
         Ok(Channel { text: name.text, subject, schema: schema.clone(), generation })
     }
 
-    /// The time between two batches of its events, where the schema says so. The activity waits like the slowest entity.
+    /// The time between two batches of its events, where the schema says so. The activity waits like the slowest of its entities.
     pub fn interval(&self) -> Option<Duration> {
         let rate = match &self.subject {
             ChannelSubject::Records(records) => records.entity.rate,
-            ChannelSubject::Activity(_) => self.schema.entities().filter_map(|entity| entity.rate).min(),
+            ChannelSubject::Activity(activity) => activity.rate(),
         };
         rate.map(|rate| Duration::from_secs(1) / rate)
     }

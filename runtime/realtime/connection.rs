@@ -27,7 +27,7 @@ use super::roster::{Expulsion, RosterSeat};
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
-use crate::channels::{Attach, Channels, Drained, Item, Outbox};
+use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::Seq;
@@ -65,8 +65,6 @@ pub(super) struct Connection<T> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     pub(super) write_timeout: Duration,
-    /// Events wait in the outbox until then, where an entity has a `rate`.
-    pub(super) held_until: Option<Instant>,
     pub(super) mutations: Mutations,
     /// By what the peer may stay.
     pub(super) credential: Credential,
@@ -121,10 +119,7 @@ impl<T: Transport> Connection<T> {
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
         let mut expelled = pin!(self.seat.clone().expelled());
         let ended = loop {
-            if self.held_until.is_some_and(|until| until <= Instant::now()) {
-                self.held_until = None;
-            }
-            let deadline = self.next_deadline();
+            let deadline = self.session.next_deadline();
             if tick.deadline() > deadline {
                 tick.as_mut().reset(deadline);
             }
@@ -135,7 +130,7 @@ impl<T: Transport> Connection<T> {
                     LoopEvent::Told(latest)
                 }
                 why = &mut expelled => LoopEvent::Expelled(why),
-                () = self.outbox.ready(), if self.held_until.is_none() => LoopEvent::Outbox,
+                () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
                 answered = self.mutations.next() => LoopEvent::Mutated(answered),
@@ -146,7 +141,7 @@ impl<T: Transport> Connection<T> {
             match &event {
                 LoopEvent::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
-                LoopEvent::Tick => tick.as_mut().reset(self.next_deadline()),
+                LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_)
                 | LoopEvent::Outbox
@@ -183,11 +178,6 @@ impl<T: Transport> Connection<T> {
         }
         self.attendance.end(ended).await;
         ended
-    }
-
-    fn next_deadline(&self) -> Instant {
-        let deadline = self.session.next_deadline();
-        self.held_until.map_or(deadline, |until| until.min(deadline))
     }
 
     /// What the session says to an event.
@@ -262,9 +252,6 @@ impl<T: Transport> Connection<T> {
         let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);
         self.rooms.count_dropped(dropped);
         let now = self.now();
-        if items.iter().any(|item| matches!(item, Item::Batch { .. })) {
-            self.held_until = self.session.interval().map(|interval| now.instant + interval);
-        }
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
             let Passed { frame, effects } = self.session.on_item(now, item);
@@ -293,7 +280,7 @@ impl<T: Transport> Connection<T> {
     /// Says how far all channels of a stream have come, if everything up to `reached` was taken from the outbox.
     async fn write_trailer(&mut self, reached: Seq) -> Result<(), Ended> {
         let depth = self.outbox.depth();
-        if depth.batches > 0 || depth.lagging {
+        if depth.items > 0 || depth.lagging {
             return Ok(());
         }
         match self.session.trailer(reached) {
@@ -306,7 +293,7 @@ impl<T: Transport> Connection<T> {
         for effect in effects {
             match effect {
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, sight, view, watch, admission, from } => {
+                Effect::Attach { attachment, channel, sight, view, interval, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
                     let attach = Attach {
                         connection,
@@ -315,6 +302,7 @@ impl<T: Transport> Connection<T> {
                         channel,
                         sight,
                         view,
+                        interval,
                         watch,
                         admission,
                         from,
@@ -323,7 +311,7 @@ impl<T: Transport> Connection<T> {
                 }
                 Effect::Detach { attachment } => self.channels.detach(self.key, attachment).await,
                 Effect::Pong { request_id, lag } => {
-                    self.channels.pong(self.outbox.clone(), lag, request_id).await
+                    self.channels.pong(self.key, self.outbox.clone(), lag, request_id).await
                 }
                 Effect::AwaitRights { person, known } => {
                     self.channels.await_rights(self.key, self.outbox.clone(), person, known).await;

@@ -52,6 +52,7 @@ impl LongPoll {
             channel: channel.text.clone(),
             sight: bound.sight.clone(),
             view: bound.view.clone(),
+            interval: channel.interval(),
             watch: bound.watch(),
             // Every poll is a resume of its own.
             admission: Admission::Sought,
@@ -105,6 +106,10 @@ fn refused(item: &Item) -> Option<RefusedAttachment> {
         Note::Refused { attachment, code } => {
             Some(RefusedAttachment { nth: usize::from(attachment.slot), code: *code })
         }
-        Note::Attached { .. } | Note::Behind { .. } | Note::Reached { .. } | Note::RightsChanged => None,
+        Note::Attached { .. }
+        | Note::Behind { .. }
+        | Note::Waits { .. }
+        | Note::Reached { .. }
+        | Note::RightsChanged => None,
     }
 }

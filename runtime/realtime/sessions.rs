@@ -452,7 +452,6 @@ impl Sessions {
             offenders: self.offenders.clone(),
             owner,
             write_timeout,
-            held_until: None,
             drain_spread: config.drain_spread,
         })
     }

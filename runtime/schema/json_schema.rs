@@ -62,7 +62,7 @@ fn entity_keys() -> Json {
             "type": "boolean",
         },
         "rate": {
-            "description": "Events go out to a connection in at most so many batches a second. Default: at once.",
+            "description": "Events go out to each channel in at most so many batches a second. Default: at once.",
             "type": "integer",
             "minimum": 1,
             "maximum": MOST_RATE,

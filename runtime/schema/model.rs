@@ -112,7 +112,7 @@ pub struct Entity {
     pub history: Option<History>,
     /// Whether the activity shows its changes.
     pub activity: bool,
-    /// Its events go out to a connection in at most so many batches a second; without it, at once.
+    /// Its events go out to each channel in at most so many batches a second; without it, at once.
     pub rate: Option<u32>,
     /// A client changes and deletes its records only while it holds their leases.
     pub lease_required: bool,

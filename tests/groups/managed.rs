@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use tidewire::channels::group::ConnectionKey;
 use tidewire::channels::{Attach, ChannelManager, Channels, Item, Note, Outbox, Ring};
 use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
@@ -47,7 +48,7 @@ impl Managed {
     /// Every command that was sent has been obeyed.
     pub async fn settled(&self) {
         let probe = Arc::new(Outbox::new(OutboxLimits { batches: 1, bytes: 1, controls: 1 }, WireForm::Json));
-        self.channels.pong(probe.clone(), probe.lag(), None).await;
+        self.channels.pong(ConnectionKey(u64::MAX), probe.clone(), probe.lag(), None).await;
         probe.ready().await;
     }
 

@@ -219,6 +219,7 @@ pub fn attach(connection: u64, channel: &str, read_scope: &Arc<ReadScope>, outbo
         channel: channel.into(),
         sight: Sight::Records { scope: Scope::Entity("Task".into()), read_scope: read_scope.clone() },
         view: view_of(read_scope),
+        interval: None,
         watch: None,
         admission: Admission::Sought,
         from: AttachFrom::Now { request_id: None },

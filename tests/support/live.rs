@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::wire::frames_in;
+use super::wire::{frames_in, last_id_in};
 
 /// More frames than any story has.
 const ENDLESS: usize = 1 << 20;
@@ -44,6 +44,7 @@ struct Memory {
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     done: mpsc::UnboundedSender<Done>,
     room: Arc<Semaphore>,
+    last_id: Arc<Mutex<String>>,
 }
 
 impl Transport for Memory {
@@ -63,6 +64,9 @@ impl Transport for Memory {
         let waited = self.room.available_permits() == 0;
         self.room.acquire().await.map_err(io::Error::other)?.forget();
         let buffer = frames.pop_front().expect("there is something to write");
+        if let Some(id) = last_id_in(self.form, &buffer) {
+            *self.last_id.lock().unwrap() = id;
+        }
         for frame in frames_in(self.form, &buffer) {
             let _ = self.done.send(Done::Frame(frame));
         }
@@ -125,11 +129,18 @@ impl LiveServer {
         let (say, arrivals) = mpsc::unbounded_channel();
         let (told, done) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(ENDLESS));
-        let transport = Box::new(Memory { form, arrivals, done: told, room: room.clone() });
+        let last_id = Arc::default();
+        let transport = Box::new(Memory {
+            form,
+            arrivals,
+            done: told,
+            room: room.clone(),
+            last_id: Arc::clone(&last_id),
+        });
         let sessions = self.sessions.clone();
         let identity = Identity { user: user.map(Into::into), ..Identity::nobody([127, 0, 0, 1].into()) };
         let served = tokio::spawn(async move { sessions.serve(transport, identity).await });
-        Peer { say, done, room, served }
+        Peer { say, done, room, last_id, served }
     }
 }
 
@@ -145,6 +156,7 @@ pub struct Peer {
     say: mpsc::UnboundedSender<Arrival>,
     done: mpsc::UnboundedReceiver<Done>,
     room: Arc<Semaphore>,
+    last_id: Arc<Mutex<String>>,
     served: JoinHandle<Ended>,
 }
 
@@ -168,6 +180,11 @@ impl Peer {
 
     pub fn go_on(&self) {
         self.room.add_permits(ENDLESS);
+    }
+
+    /// The last id of a stream.
+    pub fn last_id(&self) -> String {
+        self.last_id.lock().unwrap().clone()
     }
 
     pub async fn done(&mut self) -> Done {

@@ -48,3 +48,12 @@ fn events(text: &str) -> Vec<Value> {
     };
     blocks.filter_map(event).collect()
 }
+
+/// The last id that a piece of a stream names.
+pub fn last_id_in(form: WireForm, bytes: &[u8]) -> Option<String> {
+    if form != WireForm::EventStream {
+        return None;
+    }
+    let lines = std::str::from_utf8(bytes).unwrap().lines();
+    lines.filter_map(|line| line.strip_prefix("id: ")).last().map(str::to_owned)
+}

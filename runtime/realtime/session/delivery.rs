@@ -1,8 +1,6 @@
 //! What comes out of the outbox: events, notes of ChannelManager, and that it was emptied. From each the session learns how far its peer
 //! has come.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::input::{Effect, Now, Passed};
@@ -31,12 +29,6 @@ impl Session {
                 Passed { frame: frame.filter(|frame| !frame.is_empty()), effects: turn.into_effects() }
             }
         }
-    }
-
-    /// How long the peer is sent no more events after a batch of them: as long as the slowest of its channels asks for. They leave in
-    /// one order, so what waits of one channel holds the others up.
-    pub fn interval(&self) -> Option<Duration> {
-        self.slots.records().filter_map(|(_, subscription)| subscription.interval).max()
     }
 
     /// A live subscription continues from the peer's position. A channel that a change of rights does not concern missed nothing by
@@ -94,6 +86,11 @@ impl Session {
             Some(Note::Refused { attachment, code }) => {
                 self.slots.attached(attachment)?;
                 self.suspend(turn, attachment.slot, &ChannelRefusal::of_attachment(code));
+                None
+            }
+            Some(Note::Waits { attachment, base }) => {
+                let subscription = self.slots.attached(attachment)?;
+                subscription.waits = Some(subscription.waits.map_or(base, |waits| waits.min(base)));
                 None
             }
             Some(Note::Reached { at, lag }) if self.slots.all_live(self.delivery.lag) => {

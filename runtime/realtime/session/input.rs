@@ -122,6 +122,7 @@ pub enum Effect {
         channel: Arc<str>,
         sight: Sight,
         view: View,
+        interval: Option<Duration>,
         watch: Option<Watch>,
         admission: Admission,
         from: AttachFrom,

@@ -30,10 +30,7 @@ impl Session {
         let Some(subscription) = self.slots.at_mut(slot) else { return };
         let text = &subscription.channel.text;
         match Channel::resolve(&self.around.schema, self.around.generation, text) {
-            Ok(channel) => {
-                subscription.interval = channel.interval();
-                subscription.channel = channel;
-            }
+            Ok(channel) => subscription.channel = channel,
             Err(refusal) => return self.end(turn, slot, &refusal),
         }
         let phase = &subscription.phase;

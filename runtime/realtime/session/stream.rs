@@ -48,6 +48,8 @@ impl Session {
         if self.form != WireForm::EventStream || self.closing || !self.slots.all_live(self.delivery.lag) {
             return None;
         }
+        let waits = self.slots.records().filter_map(|(_, subscription)| subscription.waits).min();
+        let reached = waits.map_or(reached, |waits| waits.min(reached));
         // A browser comes back to the channels of its address alone.
         let addressed = self.slots.records().filter(|(_, one)| self.followed.contains(&one.channel.text));
         let channels = addressed.filter_map(|(_, subscription)| {

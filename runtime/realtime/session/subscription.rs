@@ -3,7 +3,6 @@
 //! Does not know its session: what is true for all subscriptions comes in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::input::Effect;
 use super::phase::{Cause, Phase, Route, SnapshotRequest};
@@ -24,8 +23,6 @@ const POSTPONED: usize = 8;
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Channel,
-    /// The time between two batches of its events.
-    pub(super) interval: Option<Duration>,
     /// What its person sees; `None` while it waits for what must be known of them first.
     pub(super) bound: Option<Binding>,
     /// Tells this subscription from an earlier one in the same slot.
@@ -33,6 +30,8 @@ pub(super) struct Subscription {
     pub(super) phase: Phase,
     /// The peer knows everything up to here: the last event or position it was sent.
     pub(super) sent: Seq,
+    /// Events after this position wait for the rate of their entity.
+    pub(super) waits: Option<Seq>,
     /// What a snapshot shows, where that is not every record.
     pub(super) first_rows: Option<FirstRows>,
     /// The order of a snapshot.
@@ -56,14 +55,14 @@ pub(super) struct SlotKey {
 
 impl Subscription {
     pub(super) fn new(channel: Channel, counted: GaugeGuard) -> Subscription {
-        let (first_rows, interval) = (channel.first_rows(), channel.interval());
+        let first_rows = channel.first_rows();
         Subscription {
             channel,
-            interval,
             bound: None,
             serial: 0,
             phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),
             sent: Seq::ZERO,
+            waits: None,
             first_rows,
             order: Arc::default(),
             admission: Admission::Sought,
@@ -137,6 +136,7 @@ impl Subscription {
             channel: self.channel.text.clone(),
             sight: bound.sight.clone(),
             view: bound.view.clone(),
+            interval: self.channel.interval(),
             watch: bound.watch(),
             admission: self.admission,
             from,
@@ -146,6 +146,7 @@ impl Subscription {
     /// Events up to `last` are being written. Answers the lag number under which the subscription is live.
     pub(super) fn advance(&mut self, last: Seq) -> Option<Lag> {
         self.sent = self.sent.max(last);
+        self.waits = None;
         match &mut self.phase {
             Phase::Attaching { replay, .. } => {
                 replay.at = replay.at.max(last);
@@ -164,6 +165,7 @@ impl Subscription {
 
     pub(super) fn go_live(&mut self, attachment: AttachmentId, at: Seq, lag: Lag) {
         self.sent = self.sent.max(at);
+        self.waits = None;
         self.snapshots = 0;
         self.admission = Admission::Granted;
         self.phase = Phase::Live { attachment, lag };
