@@ -71,7 +71,9 @@ class StreamSocket {
   send(text) {
     const frame = JSON.parse(text);
     if (frame.type === 'auth') this.#token = frame.payload.token;
-    else this.#sent = this.#sent.then(() => this.#post(frame, text)).catch((error) => this.#end(1006, String(error)));
+    // Before there is a session, the token goes with the request for one.
+    if (frame.type === 'auth' && !this.#session) return;
+    this.#sent = this.#sent.then(() => this.#post(frame, text)).catch((error) => this.#end(1006, String(error)));
   }
 
   close() {
@@ -175,9 +177,13 @@ class StreamSocket {
         continue;
       }
       const problem = await problemOf(response);
-      if (response.status === 400 || response.status === 413 || response.status === 429)
-        return this.#say({ type: 'error', channel, requestId, payload: { ...problem, retryAfterMs: wait } });
-      return this.#end(response.status === 401 ? 4401 : 1006, problem.message);
+      // To the user of another token the session does not exist.
+      const unknown = type === 'auth' && response.status === 404;
+      if (unknown) problem.code = 'UNAUTHENTICATED';
+      if (type === 'auth' || response.status === 400 || response.status === 413 || response.status === 429)
+        this.#say({ type: 'error', channel, requestId, payload: { ...problem, retryAfterMs: wait } });
+      if (response.status === 400 || response.status === 413 || response.status === 429) return;
+      return this.#end(unknown || response.status === 401 ? 4401 : 1006, problem.message);
     }
   }
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::account::{Account, open};
 use crate::support::app::{Client, TestApp};
 use crate::support::peer::{Peer, WAYS, Way};
 
@@ -101,6 +102,65 @@ async fn a_user_has_no_way_into_the_session_of_an_anonymous_caller() {
         // Another anonymous caller who knows the id is the same to the server.
         assert_eq!(say(&app.client(), &peer.session, "ping", json!({"requestId": "p"})).await.0, 202);
         assert_eq!(peer.expect("pong").await["requestId"], "p");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_sent_another_token_outlives_the_first_login() {
+    for way in [Way::Sse, Way::LongPoll] {
+        let app = TestApp::with(open).await;
+        let (desk, phone) = (Account::register(&app, "ada").await, Account::log_in(&app, "ada").await);
+        let mut peer = Peer::by_requests(way, Client::bearing(app.address, &desk.token)).await;
+        peer.subscribe("entity:Task", json!({})).await;
+        let auth = json!({"type": "auth", "requestId": "a", "payload": {"token": phone.token}});
+        let path = format!("/api/realtime/session/{}/auth", peer.session);
+        let accepted = phone.call("POST", &path, auth).await;
+        assert_eq!(accepted.status, 202, "{way:?}: {}", accepted.text);
+        let renewed = peer.expect("auth:ok").await;
+        assert_eq!(
+            (&renewed["requestId"], &renewed["payload"]["userId"]),
+            (&json!("a"), &json!(phone.id)),
+            "{way:?}: {renewed}"
+        );
+        peer.comes_as(Client::bearing(app.address, &phone.token));
+        assert_eq!(desk.call("POST", "/api/auth/logout", Value::Null).await.status, 204);
+        phone.call("POST", "/api/tasks", json!({"title": "after"})).await;
+        let created = peer.expect("entity:created").await;
+        assert_eq!(created["payload"]["title"], "after", "{way:?}: the channel goes on");
+        assert_eq!(phone.call("POST", "/api/auth/logout", Value::Null).await.status, 204);
+        // Without a token a poll is not answered.
+        if way == Way::Sse {
+            assert_eq!(peer.expect("error").await["payload"]["code"], "UNAUTHENTICATED");
+            assert_eq!(peer.came().await, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_takes_no_token_of_another_user_and_one_without_a_user_takes_none() {
+    for way in [Way::Sse, Way::LongPoll] {
+        let app = TestApp::with(open).await;
+        let (ada, ben) = (Account::register(&app, "ada").await, Account::register(&app, "ben").await);
+        let auth = |token: &str| json!({"requestId": "a", "payload": {"token": token}});
+        let mut peer = Peer::by_requests(way, Client::new(app.address)).await;
+        let path = format!("/api/realtime/session/{}/auth", peer.session);
+        let (status, body) = app.client().any("POST", &path, auth(&ada.token)).await;
+        assert_eq!((status, &body["code"]), (401, &json!("UNAUTHENTICATED")), "{way:?}: {body}");
+        assert_eq!(ada.call("POST", &path, auth(&ada.token)).await.status, 404, "{way:?}");
+        peer.nothing_else().await;
+
+        let mut peer = Peer::by_requests(way, Client::bearing(app.address, &ada.token)).await;
+        let path = format!("/api/realtime/session/{}/auth", peer.session);
+        assert_eq!(ben.call("POST", &path, auth(&ben.token)).await.status, 404, "{way:?}");
+        peer.nothing_else().await;
+        assert_eq!(ada.call("POST", &path, auth(&ben.token)).await.status, 202, "{way:?}");
+        let refused = peer.expect("error").await;
+        assert_eq!(
+            (&refused["requestId"], &refused["payload"]["code"]),
+            (&json!("a"), &json!("UNAUTHENTICATED")),
+            "{way:?}: {refused}"
+        );
+        assert_eq!(peer.came().await, None, "{way:?}");
     }
 }
 

@@ -29,7 +29,7 @@ use crate::realtime::remote_sessions::{NotTaken, RemoteSession};
 use crate::realtime::{Arrived, Collected, PollLine};
 
 /// What a session can be asked by requests.
-const ACTIONS: [SessionAction; 7] = [
+const ACTIONS: [SessionAction; 8] = [
     SessionAction { name: "subscribe", types: &["subscribe"] },
     SessionAction { name: "unsubscribe", types: &["unsubscribe"] },
     SessionAction {
@@ -39,6 +39,7 @@ const ACTIONS: [SessionAction; 7] = [
     SessionAction { name: "message", types: &["message"] },
     SessionAction { name: "mutate", types: &["mutate"] },
     SessionAction { name: "lease", types: &["lease:acquire", "lease:renew", "lease:pass", "lease:release"] },
+    SessionAction { name: "auth", types: &["auth"] },
     SessionAction { name: "ping", types: &["ping"] },
 ];
 
@@ -155,6 +156,11 @@ async fn say(
         let text = format!("`{}` is nothing that a session can be asked: use {names}", shown(&action));
         Problem::new(Code::NotFound, text)
     })?;
+    if action.name == "auth" && caller.user.is_none() {
+        // It would become a user's, and its id would stay all that a request needs.
+        let text = "a session without a user takes no token: open another one with it";
+        return Err(Problem::new(Code::Unauthenticated, text));
+    }
     let most = state.config.realtime.frame_bytes;
     if body.len() > most {
         return Err(Problem::new(Code::FrameTooLarge, format!("the frame is larger than {most} bytes")));

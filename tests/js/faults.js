@@ -87,6 +87,20 @@ const FAULTS = [
     red: ['queue.test.js', 'of two tabs one takes over'],
   },
   {
+    harm: 'a running stream keeps the token that it began with',
+    file: 'stream.js',
+    from: "if (frame.type === 'auth' && !this.#session) return;",
+    to: "if (frame.type === 'auth') return;",
+    red: ['stream.test.js', 'a running stream is sent the next token'],
+  },
+  {
+    harm: 'a stream stays that of the last user',
+    file: 'stream.js',
+    from: "if (unknown) problem.code = 'UNAUTHENTICATED';",
+    to: 'if (unknown) return;',
+    red: ['stream.test.js', 'a stream that does not take the token'],
+  },
+  {
     harm: 'sockets that die young are tried for ever at full pace',
     file: 'machine.js',
     from: 'const MOST_FLAPS = 3;',

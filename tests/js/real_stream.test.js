@@ -12,15 +12,15 @@ import { Tidewire } from './program.js';
 
 const LIMIT = { timeout: 30_000 };
 let server;
-before(async () => void (server = await new Tidewire('tests/fixtures/plain').start()));
+before(async () => void (server = await new Tidewire('tests/fixtures/plain', { settings: ['auth.register=open'] }).start()));
 after(() => server?.remove());
 
 const until = async (look) => {
   while (!look()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
-/** A page of a user, with sockets or without, and what it asked for over HTTP. */
-function page(t, as, { blocked = false } = {}) {
+/** A page of a user, with sockets or without, and what it asked for over HTTP. Its user has a name, or a token. */
+function page(t, as, { blocked = false, getToken } = {}) {
   const asked = [];
   const env = { base: server.address, fetch: (url, init) => (asked.push(new URL(url).pathname), fetch(url, init)) };
   if (blocked)
@@ -29,7 +29,7 @@ function page(t, as, { blocked = false } = {}) {
         throw new Error('blocked');
       }
     };
-  const rt = new RealtimeClient(`/ws?as=${as}`, { env, reconnectInterval: 10, maxReconnectAttempts: 2 }).connect();
+  const rt = new RealtimeClient(as ? `/ws?as=${as}` : '/ws', { env, reconnectInterval: 10, maxReconnectAttempts: 2, getToken }).connect();
   const channels = new ChannelSubscriber(rt, { env });
   const db = new OptimisticManager(null, rt, { env });
   t.after(() => (db.close(), rt.disconnect()));
@@ -79,4 +79,23 @@ test('a stream goes on from its position after the server was killed', LIMIT, as
   await made;
   await until(() => ada.rt.detail.value.transport === 'sse' && list.state.value === 'live');
   assert.ok(list.value.some(({ id, _optimistic }) => id === made.id && !_optimistic));
+});
+
+test('a stream that was sent the token of a later login outlives the first one', LIMIT, async (t) => {
+  const password = 'a long sentence';
+  const first = await server.auth('register', { name: 'eve', password });
+  const second = await server.auth('login', { name: 'eve', password });
+  const eve = page(t, null, { blocked: true, getToken: async () => first.token });
+  const list = eve.channels.list('Task');
+  await until(() => eve.rt.detail.value.userId === first.user.id && list.state.value === 'live');
+  const { connectionId, transport } = eve.rt.detail.value;
+  assert.equal(transport, 'sse');
+  eve.rt.setToken(second.token);
+  await until(() => eve.asked.some((path) => path.endsWith('/auth')));
+  // Answered behind the token, on the same line.
+  await eve.db.create('Task', { title: 'with the second token' });
+  await server.auth('logout', undefined, first.token);
+  await server.post('tasks', { title: 'after the first login' }, 'ben');
+  await until(() => list.value.some(({ title }) => title === 'after the first login'));
+  assert.deepEqual([eve.rt.detail.value.connectionId, eve.rt.detail.value.transport], [connectionId, 'sse'], 'the same stream');
 });

@@ -7,7 +7,7 @@ import { RealtimeClient } from '../../static/realtime.js';
 import { settle, world } from './world.js';
 
 /** A client whose sockets are refused, and a server that streams. */
-async function streaming({ refuse = true } = {}) {
+async function streaming({ refuse = true, getToken = async () => 't1', life } = {}) {
   const w = world();
   const stream = { posts: [], opened: 0 };
   if (refuse) w.onSocket = (socket) => queueMicrotask(() => socket.cut());
@@ -21,7 +21,7 @@ async function streaming({ refuse = true } = {}) {
     }
     if (url.pathname.startsWith('/api/realtime/session/s1/')) {
       const frame = JSON.parse(init.body);
-      stream.posts.push([url.pathname.split('/').at(-1), frame]);
+      stream.posts.push([url.pathname.split('/').at(-1), frame, init.headers.Authorization]);
       const status = stream.answer ?? 202;
       return { ok: status < 400, status, headers: new Map(), json: async () => ({ code: 'BAD_FRAME', detail: 'wrong' }) };
     }
@@ -32,14 +32,14 @@ async function streaming({ refuse = true } = {}) {
     stream.bytes(new TextEncoder().encode(`event: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`));
     await rest();
   };
-  const rt = new RealtimeClient('/ws', { env: w.env, maxReconnectAttempts: 1, transports: ['ws', 'sse'], getToken: async () => 't1' }).connect();
+  const rt = new RealtimeClient('/ws', { env: w.env, maxReconnectAttempts: 1, transports: ['ws', 'sse'], getToken }).connect();
   if (refuse) {
     for (let tries = 0; tries < 20 && stream.opened === 0; tries++) {
       await w.clock.run(1000);
       await rest();
     }
     assert.equal(stream.opened, 1);
-    await stream.say({ type: 'welcome', payload: { session: 's1', connectionId: 'c1', userId: 'ada', epoch: 'e1', seq: 0 } });
+    await stream.say({ type: 'welcome', payload: { session: 's1', connectionId: 'c1', userId: 'ada', epoch: 'e1', seq: 0, expiresAt: life && w.clock.now() + life } });
     await rest();
   }
   return { w, rt, stream };
@@ -69,6 +69,51 @@ test('after sockets that do not get through, channels and requests go over a str
   rt.disconnect();
   await w.clock.run(0);
   assert.equal(stream.aborted, true, 'nothing stays open');
+});
+
+test('a running stream is sent the next token before the last one ends, and goes on', async () => {
+  const asked = [];
+  const getToken = async ({ refresh }) => (asked.push(refresh), `t${asked.filter(Boolean).length + 1}`);
+  const { w, rt, stream } = await streaming({ getToken, life: 50_000 });
+  const auths = () => stream.posts.filter(([action]) => action === 'auth');
+  const before = asked.length;
+  const turn = async (ms) => {
+    for (let left = ms; left > 0; left -= 1000) {
+      await w.clock.run(1000);
+      await stream.say({ type: 'pong', payload: {} });
+    }
+  };
+  await turn(38_000);
+  assert.deepEqual(auths(), []);
+  await turn(3000);
+  assert.deepEqual(asked.slice(before), [true], 'asked once');
+  const [[, frame, bearer], ...others] = auths();
+  assert.deepEqual([frame.payload, bearer, others], [{ token: 't2' }, 'Bearer t2', []]);
+  // Of the new end the server tells on the stream, and before that another one is sent.
+  await stream.say({ type: 'auth:ok', requestId: frame.requestId, payload: { userId: 'ada', expiresAt: w.clock.now() + 50_000 } });
+  await turn(41_000);
+  assert.deepEqual(auths().map(([, { payload }]) => payload.token), ['t2', 't3']);
+  const acked = rt.request('mutate', { mid: 'm1' });
+  await rest();
+  const [action, mutate, later] = stream.posts.at(-1);
+  assert.deepEqual([action, later, stream.opened, rt.detail.value.connectionId], ['mutate', 'Bearer t3', 1, 'c1']);
+  await stream.say({ type: 'ack', requestId: mutate.requestId, payload: { results: [] } });
+  await acked;
+  rt.disconnect();
+});
+
+test('a stream that does not take the token of another user gives way to one of that user', async () => {
+  const { w, rt, stream } = await streaming({ getToken: undefined });
+  stream.answer = 404;
+  rt.setToken('bens');
+  await rest();
+  assert.deepEqual([stream.posts.at(-1)[0], stream.aborted], ['auth', true]);
+  for (let tries = 0; tries < 20 && stream.opened === 1; tries++) {
+    await w.clock.run(1000);
+    await rest();
+  }
+  assert.deepEqual([stream.opened, stream.headers.Authorization], [2, 'Bearer bens']);
+  rt.disconnect();
 });
 
 test('an event may come in pieces, also in the middle of a letter', async () => {

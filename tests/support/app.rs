@@ -259,6 +259,13 @@ impl Answer {
     }
 }
 
+/// A path with these parameters, encoded.
+pub fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = reqwest::Url::parse("http://nowhere/").unwrap();
+    url.query_pairs_mut().extend_pairs(parameters);
+    format!("{path}?{}", url.query().unwrap_or_default())
+}
+
 /// HTTP as a client sees it.
 #[derive(Clone)]
 pub struct Client {
@@ -278,6 +285,14 @@ impl Client {
     /// The same as a user: `ada`, or `ada:admin`.
     pub fn named(address: SocketAddr, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..Client::new(address) }
+    }
+
+    /// The same with a token in every request.
+    pub fn bearing(address: SocketAddr, token: &str) -> Client {
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
+        let http = reqwest::Client::builder().timeout(PATIENCE).default_headers(headers).build().unwrap();
+        Client { http, ..Client::new(address) }
     }
 
     /// One request; the answer's status and body (null when empty).

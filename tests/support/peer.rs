@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::app::{Client, TestApp};
+use super::app::{Client, TestApp, with_query};
 use super::socket::Socket;
 use super::stream::EventSource;
 
@@ -45,45 +45,82 @@ impl Peer {
             Some(name) => Client::named(app.address, name),
             None => Client::new(app.address),
         };
+        if way != Way::Ws {
+            return Peer::by_requests(way, client).await;
+        }
         let address = name.map_or_else(|| "/ws".to_owned(), |name| format!("/ws?as={name}"));
-        let line = match way {
-            Way::Ws => Line::Ws(Box::new(Socket::open_at(app.address, &address).await)),
-            Way::Sse => Line::Sse(Box::new(EventSource::open(client.request("GET", "/sse")).await)),
+        let line = Line::Ws(Box::new(Socket::open_at(app.address, &address).await));
+        let mut peer = Peer { line, client, session: String::new(), history: Vec::new() };
+        if name.is_some() {
+            peer.greeted("connected").await;
+            assert_eq!(peer.session, "", "a socket needs no session");
+        }
+        peer
+    }
+
+    /// Connects without a socket, as whom the client comes.
+    pub async fn by_requests(way: Way, client: Client) -> Peer {
+        let (line, hello) = match way {
+            Way::Ws => panic!("a socket is no request"),
+            Way::Sse => {
+                let stream = EventSource::open(client.request("GET", "/sse")).await;
+                (Line::Sse(Box::new(stream)), "welcome")
+            }
             Way::LongPoll => {
                 let opened = client.call("POST", "/api/realtime/session", Value::Null).await;
                 assert_eq!(opened.status, 201, "{}", opened.text);
                 let frames = opened.json["frames"].as_array().unwrap();
-                Line::LongPoll {
-                    cursor: opened.json["cursor"].as_u64().unwrap(),
-                    came: frames.iter().cloned().collect(),
-                    ended: false,
-                }
+                let cursor = opened.json["cursor"].as_u64().unwrap();
+                let came = frames.iter().cloned().collect();
+                (Line::LongPoll { cursor, came, ended: false }, "connected")
             }
         };
-        let peer = Peer { line, client, session: String::new(), history: Vec::new() };
-        if way == Way::Ws && name.is_none() {
-            return peer;
-        }
-        peer.greeted(way).await
-    }
-
-    /// Follows a channel as a plain `EventSource` does, which says nothing but its address, and the last id when it comes back.
-    pub async fn follow(app: &TestApp, name: &str, channel: &str, last_event_id: &str) -> Peer {
-        let client = Client::named(app.address, name);
-        let request = client.request("GET", &format!("/sse?channel={}&snapshot=true", encoded(channel)));
-        let request =
-            if last_event_id.is_empty() { request } else { request.header("last-event-id", last_event_id) };
-        let line = Line::Sse(Box::new(EventSource::open(request).await));
-        Peer { line, client, session: String::new(), history: Vec::new() }.greeted(Way::Sse).await
-    }
-
-    async fn greeted(self, way: Way) -> Peer {
-        let mut peer = self;
-        let hello = peer.came().await.expect("a greeting");
-        assert!(["connected", "welcome"].contains(&hello["type"].as_str().unwrap()), "{hello}");
-        peer.session = hello["payload"]["session"].as_str().unwrap_or_default().to_owned();
-        assert_eq!(peer.session.is_empty(), way == Way::Ws, "a socket needs no session: {hello}");
+        let mut peer = Peer { line, client, session: String::new(), history: Vec::new() };
+        peer.greeted(hello).await;
+        assert!(!peer.session.is_empty(), "{}", peer.told());
         peer
+    }
+
+    /// Follows a channel as a user does with a plain `EventSource`, which says nothing but its address, and the last id when it comes back.
+    pub async fn follow(app: &TestApp, name: &str, channel: &str, last_event_id: &str) -> Peer {
+        Peer::streamed(Client::named(app.address, name), &[channel], last_event_id).await
+    }
+
+    /// A stream as a browser opens it: the channels are in its address, and it goes on from the last id.
+    pub async fn browser(app: &TestApp, channels: &[&str], last_event_id: &str) -> Peer {
+        Peer::streamed(app.client(), channels, last_event_id).await
+    }
+
+    async fn streamed(client: Client, channels: &[&str], last_event_id: &str) -> Peer {
+        let mut query: Vec<_> = channels.iter().map(|channel| ("channel", *channel)).collect();
+        query.push(("snapshot", "true"));
+        let mut request = client.request("GET", &with_query("/sse", &query));
+        if !last_event_id.is_empty() {
+            request = request.header("last-event-id", last_event_id);
+        }
+        let line = Line::Sse(Box::new(EventSource::open(request).await));
+        let mut peer = Peer { line, client, session: String::new(), history: Vec::new() };
+        peer.greeted("welcome").await;
+        peer
+    }
+
+    /// Breaks off, as a stream does: what was read by then, and what a browser would send to go on.
+    pub fn break_off(self) -> (VecDeque<Value>, String) {
+        match self.line {
+            Line::Sse(mut stream) => (stream.read_already(), stream.last_event_id),
+            Line::Ws(_) | Line::LongPoll { .. } => Default::default(),
+        }
+    }
+
+    async fn greeted(&mut self, kind: &str) {
+        let hello = self.came().await.expect("a greeting");
+        assert_eq!(hello["type"], kind, "{hello}");
+        self.session = hello["payload"]["session"].as_str().unwrap_or_default().to_owned();
+    }
+
+    /// Makes its requests as another client from now on.
+    pub fn comes_as(&mut self, client: Client) {
+        self.client = client;
     }
 
     /// The id of a stream, when it names this position.

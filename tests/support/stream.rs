@@ -15,6 +15,8 @@ pub struct EventSource {
     came: VecDeque<Value>,
     /// The last `id:` line, as a browser would send it back.
     pub last_event_id: String,
+    /// All of them.
+    pub ids: Vec<String>,
     /// The last `retry:` line.
     pub retry: Option<u64>,
     pub comments: usize,
@@ -30,6 +32,7 @@ impl EventSource {
             rest: Vec::new(),
             came: VecDeque::new(),
             last_event_id: String::new(),
+            ids: Vec::new(),
             retry: None,
             comments: 0,
         }
@@ -47,6 +50,11 @@ impl EventSource {
             }
         }
         self.came.pop_front()
+    }
+
+    /// What was read and not yet asked for. The last id speaks for it, too.
+    pub fn read_already(&mut self) -> VecDeque<Value> {
+        std::mem::take(&mut self.came)
     }
 
     pub async fn expect(&mut self, kind: &str) -> Value {
@@ -89,7 +97,10 @@ impl EventSource {
                 ("", _) => self.comments += 1,
                 ("event", value) => kind = Some(value),
                 ("data", value) => data = Some(value),
-                ("id", value) => self.last_event_id = value.to_owned(),
+                ("id", value) => {
+                    self.last_event_id = value.to_owned();
+                    self.ids.push(value.to_owned());
+                }
                 ("retry", value) => self.retry = Some(value.parse().unwrap()),
                 _ => panic!("a line of no kind: {line}"),
             }
