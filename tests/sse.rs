@@ -92,6 +92,27 @@ async fn a_browser_that_comes_back_misses_nothing_and_gets_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_browser_that_breaks_off_again_at_once_loses_nothing() {
+    let app = app().await;
+    let query = "channel=entity:Task";
+    let mut stream = follow(&app.client(), query).await;
+    stream.reach(app.head()).await;
+    let position = stream.last_event_id.clone();
+    drop(stream);
+    task(&app, "missed").await;
+    let mut stream = come_back(&app.client(), query, &position).await;
+    stream.expect("subscribed").await;
+    // What it would send had it broken off with the answer to its channel.
+    let [welcome, id, ..] = &stream.ids[..] else { panic!("{:?}", stream.ids) };
+    assert_eq!((welcome.contains(':'), id), (false, &position));
+    let id = id.clone();
+    drop(stream);
+    let mut stream = come_back(&app.client(), query, &id).await;
+    assert_eq!(stream.expect("subscribed").await["payload"]["recovered"], true);
+    assert_eq!(stream.expect("entity:created").await["payload"]["title"], "missed");
+}
+
+#[tokio::test]
 async fn an_id_that_cannot_be_resumed_gets_a_snapshot_of_every_channel() {
     let app = app().await;
     let mut stream = follow(&app.client(), "channel=entity:Task").await;

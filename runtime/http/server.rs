@@ -5,12 +5,13 @@
 //! 503 and closed; without file descriptors the loop waits and says so.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +24,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,13 +47,23 @@ pub struct Peer {
     pub address: IpAddr,
     /// Whether the client reached us, or our proxy, over TLS.
     pub is_secure: bool,
-    _place: Arc<ConnectionSlot>,
+    place: Arc<ConnectionSlot>,
+}
+
+impl Peer {
+    /// The answer does not end: from now on the connection is served by another runtime, where it delays no request.
+    pub(super) fn lasts_on(&self, runtime: &Handle) {
+        // A second answer that does not end finds the connection there.
+        let _ = self.place.runtime.set(runtime.clone());
+    }
 }
 
 #[derive(Debug)]
 struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     _counted: GaugeGuard,
+    /// Where the connection goes on, once it lasts.
+    runtime: OnceLock<Handle>,
 }
 
 /// What the loop serves with.
@@ -187,11 +199,12 @@ impl Server {
         }
         socket_options::show_progress(&stream);
         socket_options::notice_death(&stream);
-        let place = ConnectionSlot { _permit: permit, _counted: metrics.http.connection() };
+        let place =
+            ConnectionSlot { _permit: permit, _counted: metrics.http.connection(), runtime: OnceLock::new() };
         let peer = Peer {
             address: address.ip().to_canonical(),
             is_secure: self.serving.tls.is_some(),
-            _place: Arc::new(place),
+            place: Arc::new(place),
         };
         let Some(tls) = &self.serving.tls else { return self.spawn(stream, peer) };
         let (handshake, limit) = (tls.acceptor().accept(stream), self.handshake_timeout);
@@ -216,6 +229,7 @@ impl Server {
             metrics: self.serving.metrics.clone(),
             write_timeout: self.write_timeout,
             stop: self.stop.clone(),
+            tasks: self.serving.tasks.clone(),
         }
     }
 
@@ -279,14 +293,17 @@ struct Speaker {
     metrics: Arc<Metrics>,
     write_timeout: Duration,
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Speaker {
+    /// Serves the connection to its end. One that lasts is handed to the runtime that it lasts on.
     async fn speak<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = self.router;
+        let Speaker { router, http, metrics, write_timeout, stop, tasks } = self;
+        let place = peer.place.clone();
         let unread = Unread::default();
         let watching = unread.clone();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -298,19 +315,70 @@ impl Speaker {
                 answered.map(|response| closing_if(unread.is_left(), response))
             }
         });
-        let stream = TimedStream::new(stream, self.write_timeout, unread);
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let stream = TimedStream::new(stream, write_timeout, unread);
+        let mut speaking = Box::pin(async move {
+            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            let end = ended.as_ref().map_or_else(how_it_ended, |()| ConnectionEnd::Closed);
+            metrics.http.ended(end);
+            if let Err(error) = ended {
+                tracing::debug!(%error, ?end, "a connection ended early");
             }
-        };
-        let end = ended.as_ref().map_or_else(how_it_ended, |()| ConnectionEnd::Closed);
-        self.metrics.http.ended(end);
-        if let Err(error) = ended {
-            tracing::debug!(%error, ?end, "a connection ended early");
+        });
+        // Requests are answered while the connection is polled, so after that it is known whether one lasts.
+        let runtime = poll_fn(|context| match speaking.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => place.runtime.get().map_or(Poll::Pending, |runtime| Poll::Ready(Some(runtime))),
+        });
+        if let Some(runtime) = runtime.await {
+            tasks.spawn_on(speaking, runtime);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Extension;
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_does_not_end_goes_on_where_it_lasts() {
+        let other =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let handle = other.handle().clone();
+        let lasting = move |Extension(peer): Extension<Peer>| async move {
+            peer.lasts_on(&handle);
+            // Here it says nothing.
+            let there = poll_fn(move |_| match Handle::current().id() == handle.id() {
+                true => Poll::Ready(Ok::<_, Infallible>("it lasts there")),
+                false => Poll::Pending,
+            });
+            Body::from_stream(stream::once(there))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(lasting));
+        let metrics = Arc::new(Metrics::new(&[("/", &["GET"])], crate::ids::Timestamp(0)));
+        let serving = Serving { router, tasks: TaskTracker::new(), metrics, tls: None };
+        tokio::spawn(
+            async move { serve(listener, serving, &Config::default(), std::future::pending()).await },
+        );
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        let read = timeout(Duration::from_secs(10), client.read_to_string(&mut answer)).await;
+        assert!(read.is_ok() && answer.contains("it lasts there"), "{answer}");
+        other.shutdown_background();
     }
 }

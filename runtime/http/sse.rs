@@ -63,11 +63,15 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
     let seat = state.sessions.remote().open(&admitted.identity, None);
     let arrived = Arrived::through(state.identities.clone(), admitted);
     let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, seat, start)));
+    let place = peer.clone();
     let living = async move {
         sessions.serve(stream, arrived).await;
-        drop(peer);
+        drop(place);
     };
     state.tasks.spawn_on(living, &state.live);
+    if let Some(peer) = &peer {
+        peer.lasts_on(&state.live);
+    }
     let pieces =
         stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
     Ok(events(Body::from_stream(pieces)))
@@ -110,6 +114,8 @@ fn events(body: Body) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    // It goes on beside the live connections, where no request is served.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

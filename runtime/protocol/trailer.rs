@@ -17,8 +17,8 @@ pub struct Trailer {
 }
 
 /// Stands for the channels of a stream and what is seen of each: 16 hex digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ViewsHash(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewsHash(u64);
 
 /// An id that is no trailer: that of `welcome`, or of another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,15 +55,21 @@ impl ViewsHash {
             digest.update(view.as_str());
             digest.update([0]);
         }
-        let mut digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        digits.truncate(DIGITS);
-        ViewsHash(digits)
+        let digest: [u8; 32] = digest.finalize().into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        ViewsHash(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+impl fmt::Display for ViewsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0DIGITS$x}", self.0)
     }
 }
 
 impl fmt::Display for Trailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.position, self.views.0)
+        write!(f, "{}:{}", self.position, self.views)
     }
 }
 
@@ -77,7 +83,8 @@ impl FromStr for Trailer {
             return Err(NoTrailer);
         }
         let position = position.parse().map_err(|_| NoTrailer)?;
-        Ok(Trailer { position, views: ViewsHash(hash.to_owned()) })
+        let views = u64::from_str_radix(hash, 16).map_err(|_| NoTrailer)?;
+        Ok(Trailer { position, views: ViewsHash(views) })
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
         let back = ViewsHash::of([("y", &views[1]), ("x", &views[0])].into_iter());
         assert_eq!(forth, back);
         assert_ne!(forth, ViewsHash::of([("x", &views[1]), ("y", &views[0])].into_iter()));
-        let text = format!("0123456789abcdef0123456789abcdef:41:{}", forth.0);
+        let text = format!("0123456789abcdef0123456789abcdef:41:{forth}");
         let trailer: Trailer = text.parse().unwrap();
         assert_eq!((trailer.to_string(), &trailer.views), (text.clone(), &forth));
         let position = text.rsplit_once(':').unwrap().0;

@@ -262,7 +262,14 @@ impl<T: Transport> Connection<T> {
             }
         }
         frames.extend(states);
+        let is_whole = invalidated.is_none() && !overflowed;
+        if is_whole {
+            frames.extend(self.trailer(reached));
+        }
         self.write(frames).await?;
+        if is_whole {
+            return Ok(());
+        }
         if let Some(invalidated) = invalidated {
             let effects = self.session.on(now, Input::Invalidated(invalidated));
             Box::pin(self.perform(effects, reading)).await?;
@@ -271,22 +278,20 @@ impl<T: Transport> Connection<T> {
             let effects = self.session.on(now, Input::Overflowed);
             Box::pin(self.perform(effects, reading)).await?;
         }
-        match self.transport.form() {
-            WireForm::EventStream => Box::pin(self.write_trailer(reached)).await,
-            WireForm::WebSocket | WireForm::Json => Ok(()),
-        }
+        let trailer = self.trailer(reached);
+        self.write(trailer.into_iter().collect()).await
     }
 
-    /// Says how far all channels of a stream have come, if everything up to `reached` was taken from the outbox.
-    async fn write_trailer(&mut self, reached: Seq) -> Result<(), Ended> {
+    /// How far all channels of a stream have come, if everything up to `reached` was taken from the outbox.
+    fn trailer(&mut self, reached: Seq) -> Option<Bytes> {
+        if self.transport.form() != WireForm::EventStream {
+            return None;
+        }
         let depth = self.outbox.depth();
         if depth.items > 0 || depth.lagging {
-            return Ok(());
+            return None;
         }
-        match self.session.trailer(reached) {
-            Some(trailer) => self.write(vec![trailer]).await,
-            None => Ok(()),
-        }
+        self.session.trailer(reached)
     }
 
     async fn perform(&mut self, effects: Vec<Effect>, reading: &mut ReadUnderWay) -> Result<(), Ended> {

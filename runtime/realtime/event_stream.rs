@@ -20,6 +20,9 @@ use crate::protocol::WireForm;
 /// Bytes handed over at once. Small, so that a slow reader is seen to take something within the time that it has.
 const PIECE: usize = 16 << 10;
 
+/// Buffers that are not longer together are copied into one piece.
+const SHORT: usize = 2 << 10;
+
 /// A comment: nothing happens, and a proxy sees that the connection lives.
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
@@ -39,6 +42,26 @@ impl EventStream {
     pub fn new(line: mpsc::Sender<Bytes>, seat: RemoteSeat, start: StreamStart) -> EventStream {
         EventStream { line, seat, mark: start.mark.clone(), start: Some(start), beat: false }
     }
+}
+
+/// What is handed over next. Short buffers go together: on the way of a piece there is more to do than a copy.
+fn next_piece(frames: &mut VecDeque<Bytes>) -> Bytes {
+    let short = frames.iter().scan(0, |length, frame| {
+        *length += frame.len();
+        (*length <= SHORT).then_some(())
+    });
+    let count = short.count();
+    if count > 1 {
+        let mut piece = Vec::with_capacity(frames.iter().take(count).map(Bytes::len).sum());
+        frames.drain(..count).for_each(|frame| piece.extend_from_slice(&frame));
+        return Bytes::from(piece);
+    }
+    let Some(front) = frames.front_mut() else { return Bytes::new() };
+    let piece = front.split_to(front.len().min(PIECE));
+    if front.is_empty() {
+        frames.pop_front();
+    }
+    piece
 }
 
 fn gone<E>(_: E) -> io::Error {
@@ -81,13 +104,11 @@ impl Transport for EventStream {
             Err(TrySendError::Full(())) => (self.line.reserve().await.map_err(gone)?, true),
             Err(closed @ TrySendError::Closed(())) => return Err(gone(closed)),
         };
-        let Some(front) = frames.front_mut() else { return Ok(WriteProgress { bytes: 0, waited }) };
-        let piece = front.split_to(front.len().min(PIECE));
-        if front.is_empty() {
-            frames.pop_front();
-        }
+        let piece = next_piece(frames);
         let bytes = piece.len();
-        room.send(piece);
+        if bytes > 0 {
+            room.send(piece);
+        }
         Ok(WriteProgress { bytes, waited })
     }
 

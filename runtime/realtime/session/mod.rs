@@ -56,6 +56,7 @@ mod snapshot;
 mod state;
 mod stream;
 mod subscription;
+mod told_trailer;
 mod turn;
 
 pub use input::{Effect, Input, LoginStart, Now, Passed, SessionStart, Surroundings};

@@ -58,7 +58,7 @@ impl Slots {
     }
 
     /// The subscriptions to records, by slot.
-    pub(super) fn records(&self) -> impl Iterator<Item = (u16, &Subscription)> {
+    pub(super) fn records(&self) -> impl Iterator<Item = (u16, &Subscription)> + Clone {
         let all = self.slots.iter().enumerate();
         all.filter_map(|(slot, held)| held.as_ref().map(|Slot::Records(records)| (number(slot), records)))
     }

@@ -14,6 +14,7 @@ use super::login_end::LoginEnd;
 use super::read_queue::ReadQueue;
 use super::room_stays::SessionRooms;
 use super::slots::Slots;
+use super::told_trailer::ToldTrailer;
 use super::turn::{Envelope, Turn};
 use crate::channels::AttachmentId;
 use crate::channels::encode::Encoder;
@@ -21,7 +22,7 @@ use crate::ids::Seq;
 use crate::metrics::{GaugeGuard, Via};
 use crate::outbox::Lag;
 use crate::protocol::server_frame::{ErrorPayload, PositionPayload};
-use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, Trailer, WireForm};
+use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, WireForm};
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::realtime::remote_sessions::SESSION_LIFE;
@@ -55,7 +56,7 @@ pub struct Session {
     /// Stands behind every id of a stream.
     pub(super) mark: Option<Arc<str>>,
     /// The last one that was due.
-    pub(super) trailer: Option<Trailer>,
+    pub(super) trailer: Option<Box<ToldTrailer>>,
     /// The channels of the address of a stream.
     pub(super) followed: HashSet<Arc<str>>,
 }

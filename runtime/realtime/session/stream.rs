@@ -5,9 +5,9 @@ use bytes::Bytes;
 
 use super::state::Session;
 use super::turn::Turn;
-use crate::ids::{Position, Seq};
+use crate::ids::Seq;
 use crate::protocol::trailer::marked;
-use crate::protocol::{Since, Trailer, View, ViewsHash, WireForm};
+use crate::protocol::{Since, View, ViewsHash, WireForm};
 use crate::realtime::channel::Channel;
 use crate::realtime::transport::{StreamChannel, StreamStart};
 
@@ -16,6 +16,10 @@ impl Session {
     pub(super) fn on_start(&mut self, turn: &mut Turn, start: StreamStart) {
         let StreamStart { channels, resume, mark } = start;
         self.mark = mark;
+        if let Some(trailer) = &resume {
+            // `welcome` has another id. A browser that breaks off before its next position comes back with this one.
+            turn.write(format!("id: {}\n\n", marked(trailer, self.mark.as_deref())).into_bytes());
+        }
         let views: Vec<Option<View>> = channels
             .iter()
             .map(|asked| resume.as_ref().and_then(|_| self.view_now(&asked.channel)))
@@ -53,17 +57,9 @@ impl Session {
         // A browser comes back to the channels of its address alone.
         let addressed = self.slots.records().filter(|(_, one)| self.followed.contains(&one.channel.text));
         let channels = addressed.filter_map(|(_, subscription)| {
-            Some((&*subscription.channel.text, &subscription.bound.as_ref()?.view))
+            Some((&subscription.channel.text, &subscription.bound.as_ref()?.view))
         });
-        let views = ViewsHash::of(channels);
-        let position = Position { epoch: self.around.epoch.clone(), seq: reached };
-        let trailer = Trailer { position, views };
-        let known = self.trailer.as_ref();
-        if known.is_some_and(|known| *known == trailer || known.position.seq > reached) {
-            return None;
-        }
-        let bytes = Bytes::from(format!("id: {}\n\n", marked(&trailer, self.mark.as_deref())));
-        self.trailer = Some(trailer);
-        Some(bytes)
+        let trailer = self.trailer.get_or_insert_default().due(channels, &self.around.epoch, reached)?;
+        Some(Bytes::from(format!("id: {}\n\n", marked(trailer, self.mark.as_deref()))))
     }
 }
