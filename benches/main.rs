@@ -2,7 +2,7 @@
 //!
 //! One binary with three lives: started by a person it pins itself to the driver's core; pinned, it starts servers on
 //! the other core and drives them over real sockets; with `--serve-echo` it is the echo. It knows Tidewire from
-//! outside only: its command line, its HTTP and its `/ws`, never its modules; the section `rules` alone measures a module by itself. docs/performance.md explains the figures.
+//! outside only: its command line, its HTTP, its `/ws` and its `/sse`, never its modules; the section `rules` alone measures a module by itself. docs/performance.md explains the figures.
 
 mod disk;
 mod echo;
@@ -18,6 +18,7 @@ mod rounds;
 mod sections;
 mod server;
 mod stats;
+mod stream;
 mod subscriber;
 mod tasks_api;
 mod wire;

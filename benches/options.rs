@@ -15,6 +15,7 @@ Sections (all of them when none is named):
   idle-create       one create at a time on a server that is idle, 20 a second, beside the echo
   fanout-single     1,000 subscribers, single creates at a low fixed rate
   fanout-saturated  1,000 subscribers, 8 publishers without pause
+  fanout-sse        1,000 event streams beside 1,000 sockets: single creates, and 8 publishers without pause
   idle              memory of 5,000 subscribed connections
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
@@ -44,6 +45,7 @@ pub(crate) enum Section {
     IdleCreate,
     FanoutSingle,
     FanoutSaturated,
+    FanoutSse,
     Idle,
     Storm,
     Replay,
@@ -59,7 +61,7 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 18] = [
+    pub(crate) const ALL: [Section; 19] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -67,6 +69,7 @@ impl Section {
         Section::IdleCreate,
         Section::FanoutSingle,
         Section::FanoutSaturated,
+        Section::FanoutSse,
         Section::Idle,
         Section::Storm,
         Section::Replay,
@@ -90,6 +93,7 @@ impl Section {
             Section::IdleCreate => "idle-create",
             Section::FanoutSingle => "fanout-single",
             Section::FanoutSaturated => "fanout-saturated",
+            Section::FanoutSse => "fanout-sse",
             Section::Idle => "idle",
             Section::Storm => "storm",
             Section::Replay => "replay",

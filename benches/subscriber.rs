@@ -1,5 +1,5 @@
-//! Sockets that subscribe to one channel and check every event that comes. Knows the frames of `/ws` as a client sees
-//! them; allocates nothing for an event, because at saturation millions of them arrive in a second.
+//! Sockets and streams that subscribe to one channel and check every event that comes. Knows the frames of `/ws` and `/sse` as a
+//! client sees them; allocates nothing for an event, because at saturation millions of them arrive in a second.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -20,8 +20,9 @@ use tokio::time::{Instant, sleep};
 use crate::error::{BenchError, Outcome};
 use crate::http::connect;
 use crate::stats::Latencies;
-use crate::tasks_api::{CHANNEL, upgrade};
-use crate::wire::{CLOSE, Head, Hints, PING, PONG, TEXT, client_frame, frame, printable};
+use crate::stream::{Chunks, block};
+use crate::tasks_api::{CHANNEL, follow, upgrade};
+use crate::wire::{self, CLOSE, Head, Hints, PING, PONG, client_frame, frame, printable};
 
 /// Bytes that one read may take, and so the largest frame that the driver understands.
 const SCRATCH_BYTES: usize = 512 << 10;
@@ -32,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 thread_local! {
     /// All sockets read into one buffer, one after the other: a fleet of thousands stays in the processor's cache.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+    /// The same for what the chunks of a stream hold.
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The position of a subscriber, as it is sent in `since`.
@@ -43,9 +46,18 @@ pub(crate) struct Position {
     view: Value,
 }
 
+/// How a subscriber is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Socket,
+    /// A stream of server-sent events. It begins at the end of the log, as an anonymous caller.
+    Stream,
+}
+
 /// Who a socket is, what it listens to, and from where on it goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
+    pub(crate) over: Over,
     pub(crate) channel: &'static str,
     pub(crate) person: Option<String>,
     /// Of a session.
@@ -55,7 +67,7 @@ pub(crate) struct Part {
 
 impl Default for Part {
     fn default() -> Part {
-        Part { channel: CHANNEL, person: None, token: None, since: None }
+        Part { over: Over::Socket, channel: CHANNEL, person: None, token: None, since: None }
     }
 }
 
@@ -189,6 +201,9 @@ struct Socket {
     stream: TcpStream,
     /// The beginning of a frame whose rest has not come.
     carry: Vec<u8>,
+    /// Of a stream: where it is in its chunks, and the beginning of an event whose rest has not come.
+    chunks: Option<Chunks>,
+    event: Vec<u8>,
     hints: Hints,
     /// The seq that `since` named, when this socket resumes.
     resumed: Option<u64>,
@@ -216,34 +231,37 @@ impl Socket {
     async fn open(addr: SocketAddr, part: &Part, crowd: &Rc<Crowd>) -> Outcome<Socket> {
         let mut stream = connect(addr).await?;
         let send = |source| BenchError::io("send to a socket", source);
-        stream
-            .write_all(&upgrade(addr, part.person.as_deref(), part.token.as_deref()))
-            .await
-            .map_err(send)?;
+        let (request, status) = match part.over {
+            Over::Socket => (upgrade(addr, part.person.as_deref(), part.token.as_deref()), 101),
+            Over::Stream => (follow(addr, part.channel), 200),
+        };
+        stream.write_all(&request).await.map_err(send)?;
         let mut carry = Vec::with_capacity(1024);
         let head = loop {
             let read = stream.read_buf(&mut carry).await;
-            if read.map_err(|source| BenchError::io("read the answer to an upgrade", source))? == 0 {
-                return Err(BenchError::Wire("the server closed a socket during the upgrade".into()));
+            if read.map_err(|source| BenchError::io("read the answer to a subscriber", source))? == 0 {
+                return Err(BenchError::Wire("the server closed a socket before it answered".into()));
             }
             match Head::parse(&carry)? {
-                Some(head) if head.status == 101 => break head.size,
+                Some(head) if head.status == status => break head.size,
                 Some(head) if carry.len() >= head.size + head.body_length()? => {
-                    return Err(BenchError::Wire(format!("`/ws` answered {}", printable(&carry))));
+                    return Err(BenchError::Wire(format!("a subscriber was answered {}", printable(&carry))));
                 }
                 _ => {}
             }
         };
         carry.drain(..head);
         let since = part.since.as_ref();
-        stream
-            .write_all(&client_frame(TEXT, subscribe(part.channel, since).to_string().as_bytes()))
-            .await
-            .map_err(send)?;
+        if part.over == Over::Socket {
+            let frame = client_frame(wire::TEXT, subscribe(part.channel, since).to_string().as_bytes());
+            stream.write_all(&frame).await.map_err(send)?;
+        }
         let resumed = since.map(|position| position.seq);
         Ok(Socket {
             stream,
             carry,
+            chunks: (part.over == Over::Stream).then(Chunks::default),
+            event: Vec::new(),
             hints: Hints::default(),
             resumed,
             channel: part.channel,
@@ -284,32 +302,73 @@ impl Socket {
 
     /// Takes all whole frames of `bytes`; the number of bytes that they took.
     fn digest(&mut self, bytes: &[u8]) -> Outcome<usize> {
+        if let Some(mut chunks) = self.chunks {
+            let taken = TEXT.with_borrow_mut(|text| {
+                text.clear();
+                text.extend_from_slice(&self.event);
+                chunks.take(bytes, text)?;
+                self.digest_blocks(text)
+            });
+            self.chunks = Some(chunks);
+            return taken.map(|()| bytes.len());
+        }
         let (mut used, mut events, mut event_bytes) = (0, 0u64, 0);
         while let Some(frame) = frame(&bytes[used..])? {
             used += frame.size;
             match frame.opcode {
-                TEXT => match self.hints.event_seq(frame.payload) {
-                    Some(seq) => {
-                        self.follow(seq);
-                        events += 1;
-                        event_bytes += frame.size as u64;
-                    }
-                    None => self.control(frame.payload)?,
-                },
+                wire::TEXT if self.heard(frame.payload)? => {
+                    events += 1;
+                    event_bytes += frame.size as u64;
+                }
                 PING => self.answer(frame.payload)?,
                 CLOSE => return Err(closed(frame.payload)),
                 _ => {}
             }
         }
-        if events > 0 {
-            self.crowd.events.set(self.crowd.events.get() + events);
-            self.crowd.bytes.set(self.crowd.bytes.get() + event_bytes);
-            let mut clock = self.crowd.clock.borrow_mut();
-            if !clock.sent.is_empty() {
-                clock.arrived(self.last.saturating_sub(events - 1)..self.last + 1);
+        self.count(events, event_bytes);
+        Ok(used)
+    }
+
+    /// Takes all whole events of a stream, and keeps the beginning of the next.
+    fn digest_blocks(&mut self, text: &[u8]) -> Outcome<()> {
+        let (mut used, mut events, mut event_bytes) = (0, 0u64, 0);
+        while let Some(block) = block(&text[used..]) {
+            used += block.size;
+            if let Some(frame) = block.frame
+                && self.heard(frame)?
+            {
+                events += 1;
+                event_bytes += block.size as u64;
             }
         }
-        Ok(used)
+        self.event.clear();
+        self.event.extend_from_slice(&text[used..]);
+        self.count(events, event_bytes);
+        Ok(())
+    }
+
+    /// Takes one frame. True if it is an event.
+    fn heard(&mut self, frame: &[u8]) -> Outcome<bool> {
+        match self.hints.event_seq(frame) {
+            Some(seq) => {
+                self.follow(seq);
+                Ok(true)
+            }
+            None => self.control(frame).map(|()| false),
+        }
+    }
+
+    /// Events that came together.
+    fn count(&self, events: u64, bytes: u64) {
+        if events == 0 {
+            return;
+        }
+        self.crowd.events.set(self.crowd.events.get() + events);
+        self.crowd.bytes.set(self.crowd.bytes.get() + bytes);
+        let mut clock = self.crowd.clock.borrow_mut();
+        if !clock.sent.is_empty() {
+            clock.arrived(self.last.saturating_sub(events - 1)..self.last + 1);
+        }
     }
 
     /// Only tasks are created during the bench and the log is dense, so each event has the next seq.
@@ -342,7 +401,7 @@ impl Socket {
                 crowd.live.set(crowd.live.get() + 1);
                 crowd.live_at.set(Instant::now());
             }
-            "connected" | "pong" => {}
+            "connected" | "welcome" | "pong" => {}
             _ => return Err(unexpected()),
         }
         Ok(())

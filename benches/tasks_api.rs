@@ -34,6 +34,12 @@ pub(crate) fn get_with(addr: SocketAddr, path: &str, token: Option<&str>) -> Vec
     format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\n{bearer}\r\n").into_bytes()
 }
 
+/// `GET /sse` for a channel.
+pub(crate) fn follow(addr: SocketAddr, channel: &str) -> Vec<u8> {
+    format!("GET /sse?channel={channel} HTTP/1.1\r\nHost: {addr}\r\nAccept: text/event-stream\r\n\r\n")
+        .into_bytes()
+}
+
 /// `POST path` with a body of JSON, as a proxy hands on what it got from this address.
 pub(crate) fn post_for(addr: SocketAddr, path: &str, client: &str, body: &str) -> Vec<u8> {
     let length = body.len();

@@ -12,7 +12,7 @@ use crate::report::{Aim, Report, Row};
 use crate::sections::{OPENERS, creating};
 use crate::server::Server;
 use crate::stats::{Latencies, median};
-use crate::subscriber::{Fleet, Position};
+use crate::subscriber::Fleet;
 use crate::tasks_api;
 
 pub(super) const PUBLISHERS: usize = 8;
@@ -26,19 +26,15 @@ pub(crate) async fn single(lab: &Lab, server: &Server, report: &mut Report) -> O
     let fleet = Fleet::open(server.addr, lab.scale.subscribers, OPENERS, None);
     let position = fleet.subscribed().await?;
     server.settle().await?;
-    let probe = Probe::start(server)?;
-    let mut answers = publish_slowly(server, &fleet, &position, lab.scale.single_creates).await?;
-    let lost = fleet.drained(lab.scale.single_creates).await?;
-    let cost = probe.stop(server)?;
-    let deliveries = fleet.crowd.events.get();
+    let Singles { cost, deliveries, lost, mut answers, mut latencies } =
+        singles(server, &fleet, position.seq, 0, lab.scale.single_creates).await?;
     let each = cost.server_micros_each(deliveries);
-    let mut clock = fleet.crowd.clock.take();
     let values = vec![
         ("deliveries", deliveries as f64),
         ("lost", lost as f64),
         ("server CPU µs/delivery", each),
-        ("delivery p50 ms", clock.latencies.millis_at(0.5)),
-        ("delivery p99 ms", clock.latencies.millis_at(0.99)),
+        ("delivery p50 ms", latencies.millis_at(0.5)),
+        ("delivery p99 ms", latencies.millis_at(0.99)),
         ("answer p50 ms", answers.millis_at(0.5)),
         ("bytes/event", fleet.crowd.bytes.get() as f64 / deliveries.max(1) as f64),
         ("driver busy %", cost.driver_busy()),
@@ -50,26 +46,48 @@ pub(crate) async fn single(lab: &Lab, server: &Server, report: &mut Report) -> O
     Ok(())
 }
 
-/// Creates at a fixed rate, noting when each was sent; how long the answers took.
-async fn publish_slowly(
+/// What it costs to publish slowly.
+pub(crate) struct Singles {
+    pub(crate) cost: Cost,
+    pub(crate) deliveries: u64,
+    pub(crate) lost: u64,
+    pub(crate) answers: Latencies,
+    pub(crate) latencies: Latencies,
+}
+
+/// Creates at a fixed rate, and what became of them. `start`: where the fleet subscribed; `before`: creates since.
+pub(crate) async fn singles(
     server: &Server,
     fleet: &Fleet,
-    position: &Position,
+    start: u64,
+    before: u64,
     count: u64,
-) -> Outcome<Latencies> {
+) -> Outcome<Singles> {
+    let delivered = fleet.crowd.events.get();
+    let probe = Probe::start(server)?;
+    let answers = publish_slowly(server, fleet, start + before, count).await?;
+    let lost = fleet.drained(before + count).await?;
+    let cost = probe.stop(server)?;
+    let deliveries = fleet.crowd.events.get() - delivered;
+    let latencies = fleet.crowd.clock.take().latencies;
+    Ok(Singles { cost, deliveries, lost, answers, latencies })
+}
+
+/// Creates at a fixed rate after `last`, noting when each was sent; how long the answers took.
+async fn publish_slowly(server: &Server, fleet: &Fleet, last: u64, count: u64) -> Outcome<Latencies> {
     let mut client = HttpClient::connect(server.addr).await?;
     let request = tasks_api::create(server.addr, "/api/tasks");
     let mut ticks = interval(std::time::Duration::from_secs(1) / SINGLE_RATE);
     let mut answers = Latencies::default();
-    fleet.crowd.clock.borrow_mut().first = position.seq + 1;
+    fleet.crowd.clock.borrow_mut().first = last + 1;
     for index in 1..=count {
         ticks.tick().await;
         let sent = Instant::now();
         fleet.crowd.clock.borrow_mut().sent.push(sent);
         let seq = client.ask(&request).await?.expect(201)?.seq()?;
         answers.add(sent.elapsed());
-        if seq != position.seq + index {
-            let expected = position.seq + index;
+        if seq != last + index {
+            let expected = last + index;
             return Err(BenchError::Wire(format!("create {index} got seq {seq} and not {expected}")));
         }
     }
@@ -102,9 +120,9 @@ pub(crate) async fn saturated(lab: &Lab, server: &Server, report: &mut Report) -
 pub(crate) struct Burst {
     /// Creates from the first to the last, also outside of what was measured.
     pub(crate) creates: u64,
-    cost: Cost,
+    pub(crate) cost: Cost,
     answered: u64,
-    delivered: u64,
+    pub(crate) delivered: u64,
 }
 
 pub(crate) async fn burst(lab: &Lab, server: &Server, fleet: &Fleet, job: &Job) -> Outcome<Burst> {

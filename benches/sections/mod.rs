@@ -4,6 +4,7 @@ mod activity;
 mod creates;
 mod fanout;
 mod fanout_rules;
+mod fanout_sse;
 mod growth;
 mod idle;
 mod idle_create;
@@ -51,6 +52,9 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::FanoutRules {
         return fanout_rules::run(lab, report).await;
     }
+    if section == Section::FanoutSse {
+        return fanout_sse::run(lab, report).await;
+    }
     if section == Section::WriteRules {
         return write_rules::run(lab, report).await;
     }
@@ -81,6 +85,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Presence => presence::run(lab, &server, report).await,
         Section::Rules
         | Section::FanoutRules
+        | Section::FanoutSse
         | Section::WriteRules
         | Section::Activity
         | Section::Growth
