@@ -1,13 +1,14 @@
 //! One follower of one channel, on any of the four transports: keeps the records that it is shown, by docs/protocol.md. Knows no
 //! story.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::app::{Client, TestApp};
+use super::app::TestApp;
 use super::follower::Follower;
-use super::peer::{Peer, Way, encoded};
+use super::peer::{Peer, Way};
+use super::poller::Poller;
 
 /// How the channel is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,6 @@ pub const TRANSPORTS: [Transport; 5] = [
 /// See the module's text.
 pub struct Audience {
     name: String,
-    channel: String,
     line: Line,
 }
 
@@ -38,18 +38,6 @@ enum Line {
     Live { way: Way, peer: Box<Peer>, follower: Box<Follower> },
     Address { peer: Box<Peer>, follower: Box<Follower> },
     Poll(Box<Poller>),
-}
-
-/// What a client that polls knows.
-struct Poller {
-    client: Client,
-    rows: BTreeMap<String, Value>,
-    /// `epoch:seq` and the view.
-    position: Option<(String, u64)>,
-    view: String,
-    /// Whether the last poll after a break went on where it was.
-    recovered: bool,
-    ended: Option<String>,
 }
 
 impl Audience {
@@ -74,16 +62,9 @@ impl Audience {
                 follower.subscribe();
                 Line::Address { peer: Box::new(Peer::follow(app, name, channel, "").await), follower }
             }
-            Transport::Poll => Line::Poll(Box::new(Poller {
-                client: app.client_as(name),
-                rows: BTreeMap::new(),
-                position: None,
-                view: String::new(),
-                recovered: false,
-                ended: None,
-            })),
+            Transport::Poll => Line::Poll(Box::new(Poller::new(app.client_as(name), &[channel]))),
         };
-        Audience { name: name.to_owned(), channel: channel.to_owned(), line }
+        Audience { name: name.to_owned(), line }
     }
 
     /// Takes what comes until the channel is complete up to `head`, or ended.
@@ -104,8 +85,8 @@ impl Audience {
                 assert_eq!(follower.broken, Vec::<String>::new());
             }
             Line::Poll(poller) => {
-                while poller.position.as_ref().is_none_or(|(_, seq)| *seq < head) && poller.ended.is_none() {
-                    poller.poll(&self.channel, 0).await;
+                while poller.position().is_none_or(|seq| seq < head) && poller.channels[0].ended.is_none() {
+                    poller.poll(0).await;
                 }
             }
         }
@@ -120,7 +101,7 @@ impl Audience {
                     let frame = peer.came().await.expect("the connection goes on");
                     follower.take(&frame);
                 }
-                Line::Poll(poller) => poller.poll(&self.channel, 5).await,
+                Line::Poll(poller) => poller.poll(5).await,
             }
         }
         if let Line::Live { follower, .. } | Line::Address { follower, .. } = &self.line {
@@ -131,14 +112,14 @@ impl Audience {
     pub fn titles(&self) -> BTreeSet<String> {
         let rows = match &self.line {
             Line::Live { follower, .. } | Line::Address { follower, .. } => &follower.rows,
-            Line::Poll(poller) => &poller.rows,
+            Line::Poll(poller) => &poller.channels[0].rows,
         };
         rows.values().map(|row| row["title"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Loses the connection.
     pub async fn cut(self) -> Away {
-        let Audience { name, channel, line } = self;
+        let Audience { name, line } = self;
         let line = match line {
             Line::Live { way, peer, follower } => {
                 drop(peer);
@@ -150,7 +131,7 @@ impl Audience {
             }
             Line::Poll(poller) => AwayLine::Poll(poller),
         };
-        Away { name, channel, line }
+        Away { name, line }
     }
 
     /// Whether the last resume went on where it was; otherwise everything was shown anew.
@@ -159,7 +140,7 @@ impl Audience {
             Line::Live { follower, .. } | Line::Address { follower, .. } => {
                 follower.resumes.last().expect("it resumed").recovered
             }
-            Line::Poll(poller) => poller.recovered,
+            Line::Poll(poller) => poller.channels[0].recovered,
         }
     }
 
@@ -175,10 +156,10 @@ impl Audience {
                     follower.take(&frame);
                 }
                 Line::Poll(poller) => {
-                    if let Some(code) = poller.ended.clone() {
+                    if let Some(code) = poller.channels[0].ended.clone() {
                         return code;
                     }
-                    poller.poll(&self.channel, 0).await;
+                    poller.poll(0).await;
                 }
             }
         }
@@ -196,7 +177,6 @@ impl Audience {
 /// A follower without its connection.
 pub struct Away {
     name: String,
-    channel: String,
     line: AwayLine,
 }
 
@@ -212,13 +192,15 @@ impl Away {
         match &mut self.line {
             AwayLine::Live { follower, .. } => follower.epoch = "f".repeat(32),
             AwayLine::Address { id, .. } => id.replace_range(..32, &"f".repeat(32)),
-            AwayLine::Poll(poller) => poller.position.as_mut().unwrap().0 = "f".repeat(32),
+            AwayLine::Poll(poller) => {
+                poller.channels[0].position.as_mut().unwrap().epoch = "f".repeat(32);
+            }
         }
     }
 
     /// Connects again, goes on, and is shown everything up to the head.
     pub async fn come_back(self, app: &TestApp) -> Audience {
-        let Away { name, channel, line } = self;
+        let Away { name, line } = self;
         let line = match line {
             AwayLine::Live { way, mut follower } => {
                 let mut peer = Box::new(Peer::open(way, app, Some(&name)).await);
@@ -227,48 +209,17 @@ impl Away {
             }
             AwayLine::Address { id, mut follower } => {
                 follower.subscribe();
-                Line::Address { peer: Box::new(Peer::follow(app, &name, &channel, &id).await), follower }
+                let peer = Peer::follow(app, &name, &follower.channel, &id).await;
+                Line::Address { peer: Box::new(peer), follower }
             }
             AwayLine::Poll(mut poller) => {
                 poller.client = app.client_as(&name);
-                poller.poll(&channel, 0).await;
+                poller.poll(0).await;
                 Line::Poll(poller)
             }
         };
-        let mut audience = Audience { name, channel, line };
+        let mut audience = Audience { name, line };
         audience.catch_up(app.head()).await;
         audience
-    }
-}
-
-impl Poller {
-    async fn poll(&mut self, channel: &str, wait: u64) {
-        let since = self.position.as_ref().map_or_else(String::new, |(epoch, seq)| {
-            format!("&view={}&since={epoch}:{seq}&wait={wait}", self.view)
-        });
-        let answer = self.client.get(&format!("/api/changes?channel={}{since}", encoded(channel))).await;
-        if let Some(error) = answer["errors"].get(0) {
-            self.ended = error["code"].as_str().map(str::to_owned);
-            return;
-        }
-        let of_channel = &answer["channels"][0];
-        self.recovered = of_channel["recovered"] == true;
-        self.view = of_channel["view"].as_str().unwrap().to_owned();
-        self.position = Some((answer["epoch"].as_str().unwrap().to_owned(), answer["seq"].as_u64().unwrap()));
-        if self.recovered {
-            for event in answer["events"].as_array().unwrap() {
-                let id = event["payload"]["id"].as_str().unwrap().to_owned();
-                match event["type"].as_str().unwrap() {
-                    "entity:deleted" => drop(self.rows.remove(&id)),
-                    _ => drop(self.rows.insert(id, event["payload"].clone())),
-                }
-            }
-        } else {
-            let query = channel.split_once('?').map_or("", |(_, query)| query);
-            let list = self.client.get(&format!("/api/tasks?limit=1000&{query}")).await;
-            let rows = list["items"].as_array().unwrap().iter();
-            self.rows = rows.map(|row| (row["id"].as_str().unwrap().to_owned(), row.clone())).collect();
-            // The list was read later: what the poll named is the position to go on from.
-        }
     }
 }

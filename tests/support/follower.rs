@@ -97,6 +97,15 @@ impl Follower {
         json!({"type": "subscribe", "channel": self.channel, "payload": payload, "requestId": "follow"})
     }
 
+    /// A stream begins that nothing is asked of: it continues from the position that its last id named, if there is one.
+    pub fn resumes_from(&mut self, position: Option<u64>) {
+        self.note(format!("a stream from {position:?}"));
+        self.live = false;
+        self.snapshot = None;
+        // What came after that position comes again.
+        self.seen = position.unwrap_or(self.position);
+    }
+
     /// Takes one frame of the connection.
     pub fn take(&mut self, frame: &Value) {
         let of_channel = frame["channel"] == self.channel.as_str();

@@ -24,6 +24,7 @@ pub(crate) mod oracle;
 pub(crate) mod overlay;
 pub(crate) mod owned;
 pub mod peer;
+pub mod poller;
 pub mod process;
 pub(crate) mod properties;
 pub mod puppet;
