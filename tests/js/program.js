@@ -81,12 +81,22 @@ export class Tidewire {
   }
 
   /** As a power cut would: no goodbye to anybody. */
-  async kill() {
+  kill() {
+    return this.#end('SIGKILL');
+  }
+
+  /** As an operator stops it. */
+  stop() {
+    return this.#end('SIGTERM');
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  async #end(signal) {
     const child = this.#child;
     this.#child = null;
     if (!child || child.exitCode !== null) return;
     const gone = new Promise((resolve) => child.on('exit', resolve));
-    child.kill('SIGKILL');
+    child.kill(signal);
     await gone;
   }
 
