@@ -4,11 +4,14 @@
 //! it is listed below with the reason.
 
 mod layout;
+mod line;
+mod names;
 mod page;
 mod promises;
 mod samples;
 mod session;
 mod stage;
+mod transcript;
 
 use serde_json::json;
 

@@ -1,69 +1,30 @@
-//! The session that docs/protocol.md shows: it is performed, and every frame is the one that the page has, to the letter. With
-//! `UPDATE_PAGES=1` what the server sends is written into the page.
+//! The sessions that docs/protocol.md shows: they are performed, and every line is the one that the page has, to the letter. With
+//! `UPDATE_PAGES=1` what the server says is written into the page.
 //!
-//! Before `>` stands what the client sends, before `<` what the server sends; a line with a method is a request over HTTP as ada; a line in
-//! round brackets is something that happens. What is new in every run is replaced in both, each value by the same one wherever it stands.
+//! `transcript.rs` says what the lines mean. What is new in every run is replaced in both, each value by the same one wherever it
+//! stands.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use regex::{Captures, Regex};
 use serde_json::Value;
 use tidewire::schema::{Format, SourceFile, check};
 
+use super::line::Line;
+use super::names::Names;
 use super::page::root;
+use super::transcript::{Request, Step, steps};
 use crate::support::app::TestApp;
-use crate::support::socket::Socket;
 
-const HEADING: &str = "\n## A whole session\n";
+const HEADING: &str = "\n## Whole sessions\n";
 const SCHEMA: &str =
     "entity = \"Task\"\n[fields]\ntitle = { type = \"text\" }\ndone = { type = \"bool\", default = false }\n";
 
-/// What the page calls the values that are new in every run: `epoch-1`, `view-1`, `connection-1`.
-#[derive(Default)]
-struct Names(Vec<(String, String)>);
-
-impl Names {
-    fn name(&mut self, kind: &str, value: &str) -> String {
-        if let Some((_, name)) = self.0.iter().find(|(known, _)| known == value) {
-            return name.clone();
-        }
-        let number = 1 + self.0.iter().filter(|(_, name)| name.starts_with(kind)).count();
-        let name = format!("{kind}-{number}");
-        self.0.push((value.to_owned(), name.clone()));
-        name
-    }
-
-    /// A frame of the server, as the page has it.
-    fn replaced(&mut self, frame: &str) -> String {
-        let opaque = Regex::new(r#""(epoch|view|connectionId)":"([^"]+)""#).unwrap();
-        let named = opaque.replace_all(frame, |found: &Captures<'_>| {
-            let kind = if &found[1] == "connectionId" { "connection" } else { &found[1] };
-            format!("\"{}\":\"{}\"", &found[1], self.name(kind, &found[2]))
-        });
-        let time =
-            Regex::new(r#""timestamp":\d+"#).unwrap().replace_all(&named, "\"timestamp\":1701234567890");
-        let wait = Regex::new(r#""reconnectInMs":\d+"#).unwrap().replace_all(&time, "\"reconnectInMs\":3120");
-        let stamp = Regex::new(r#""(created_at|updated_at|at)":"[^"]+""#).unwrap();
-        stamp.replace_all(&wait, "\"${1}\":\"2023-11-29T05:09:27.890Z\"").into_owned()
-    }
-
-    /// A frame of the client, with the values of this run.
-    fn restored(&self, line: &str) -> String {
-        let mut line = line.to_owned();
-        for (value, name) in &self.0 {
-            line = line.replace(&format!("\"{name}\""), &format!("\"{value}\""));
-        }
-        line
-    }
-}
-
 struct Stage {
     app: Option<TestApp>,
-    socket: Option<Socket>,
+    line: Option<Line>,
     schema: Arc<tidewire::schema::Schema>,
     names: Names,
-    stopping: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    stopping: Option<std::pin::Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 impl Stage {
@@ -73,96 +34,159 @@ impl Stage {
         let app = TestApp::over(schema.clone(), |_| {}).await;
         // The first request makes the User record, which is the first change.
         app.client_as("ada").get("/api/tasks").await;
-        Stage { app: Some(app), socket: None, schema, names: Names::default(), stopping: None }
+        Stage { app: Some(app), line: None, schema, names: Names::default(), stopping: None }
     }
 
-    /// Performs a line; answers it as it should be.
-    async fn perform(&mut self, line: &str) -> String {
-        match line.split_once(' ').expect("a line has two words") {
-            (">", frame) => {
+    fn line(&mut self) -> &mut Line {
+        self.line.as_mut().expect("a socket or a stream is open")
+    }
+
+    /// Performs a step; answers it as it should be.
+    async fn perform(&mut self, step: &Step<'_>) -> String {
+        match step {
+            Step::Says(frame) => {
                 let frame = self.names.restored(frame);
-                self.socket.as_mut().expect("a socket is open").send_text(&frame).await;
-                line.to_owned()
+                self.line().say(&frame).await;
+                format!("> {}\n", self.names.named(&frame))
             }
-            ("<", _) => {
-                let frame =
-                    self.socket.as_mut().expect("a socket is open").text().await.expect("a frame is due");
-                format!("< {}", self.names.replaced(&frame))
+            Step::Hears(lines) => {
+                let came = self.line().hear(lines).await;
+                came.lines()
+                    .map(|line| format!("{}\n", format!("< {}", self.names.replaced(line)).trim_end()))
+                    .collect()
             }
-            (method @ ("POST" | "PATCH" | "DELETE"), rest) => {
-                let (path, body) = rest.split_once(' ').unwrap_or((rest, "null"));
-                let body: Value = serde_json::from_str(body).unwrap();
-                let client = self.app.as_ref().unwrap().client_as("ada");
-                let (status, answer) = client.any(method, path, body).await;
-                assert!((200..300).contains(&status), "{line}: {answer}");
-                line.to_owned()
-            }
-            _ => {
-                self.happens(line).await;
-                line.to_owned()
+            Step::Request(request) => self.request(request).await,
+            Step::Happens(what) => {
+                self.happens(what).await;
+                format!("{what}\n")
             }
         }
     }
 
-    async fn happens(&mut self, line: &str) {
-        match line {
+    async fn request(&mut self, asked: &Request<'_>) -> String {
+        let path = self.names.restored(asked.path);
+        let app = self.app.as_ref().unwrap();
+        // What a session is greeted with names what was handed to the subscribers, which may be behind the log for a moment.
+        app.wait_for_metric("tidewire_fan_out_position", app.head() as f64).await;
+        let mut request = app.client_as("ada").request(asked.method, &path);
+        if let Some(body) = asked.body {
+            let body: Value = serde_json::from_str(&self.names.restored(body)).unwrap();
+            request = request.json(&body);
+        }
+        if let Some((name, value)) = asked.header {
+            request = request.header(name, self.names.restored(value));
+        }
+        if path.starts_with("/sse") {
+            self.line = Some(Line::stream(request).await);
+            return format!("{}\n", asked.text);
+        }
+        let mut answer = app.client().send(request.try_clone().unwrap()).await;
+        let Some(should) = asked.answer else {
+            assert!((200..300).contains(&answer.status), "{}: {}", asked.text, answer.text);
+            return format!("{}\n", asked.text);
+        };
+        // A poll is answered as soon as there is something: until it has all that the page shows, it is asked again.
+        let cursor = should.split_once(' ').and_then(|(_, body)| serde_json::from_str::<Value>(body).ok());
+        let cursor = cursor.and_then(|body| body["cursor"].as_u64()).unwrap_or_default();
+        while asked.method == "GET" && answer.json["cursor"].as_u64().is_some_and(|reached| reached < cursor)
+        {
+            answer = app.client().send(request.try_clone().unwrap()).await;
+        }
+        let body = self.names.replaced(&acks_first(&answer.text));
+        format!("{}\n{}\n", asked.text, format!("{} {body}", answer.status).trim_end())
+    }
+
+    async fn happens(&mut self, what: &str) {
+        match what {
             "(the client connects)" => {
                 let app = self.app.as_ref().unwrap();
-                // `connected` names what was handed to the sockets, which may be behind the log for a moment.
                 app.wait_for_metric("tidewire_fan_out_position", app.head() as f64).await;
-                let address = app.address;
-                self.socket = Some(Socket::open_at(address, "/ws?as=ada").await);
+                self.line = Some(Line::socket(app.address, "/ws?as=ada").await);
             }
-            "(the connection breaks)" => self.socket.take().unwrap().cut(),
+            "(the connection breaks)" => drop(self.line.take().expect("there was one")),
             "(the operator stops the server)" => {
                 self.stopping = Some(Box::pin(self.app.as_ref().unwrap().stop()));
             }
             "(the server closes with 1012 and starts again)" => {
-                assert_eq!(self.socket.take().unwrap().closed().await, Some(1012));
-                self.stopping.take().expect("it was told to stop").await;
-                let TestApp { folder, .. } = self.app.take().unwrap();
-                self.app = Some(TestApp::again(folder, self.schema.clone(), |_| {}).await);
+                assert_eq!(self.line.take().unwrap().ended().await, Some(1012));
+                self.start_again().await;
             }
-            _ => panic!("the page says what no story knows: {line}"),
+            "(the stream ends, and the server starts again)" => {
+                assert_eq!(self.line.take().unwrap().ended().await, None);
+                self.start_again().await;
+            }
+            _ => panic!("the page says what no story knows: {what}"),
         }
+    }
+
+    async fn start_again(&mut self) {
+        self.stopping.take().expect("it was told to stop").await;
+        let TestApp { folder, .. } = self.app.take().unwrap();
+        self.app = Some(TestApp::again(folder, self.schema.clone(), |_| {}).await);
     }
 }
 
-/// The page up to the session, its lines, and the rest.
-fn parts(page: &str) -> (&str, &str, &str) {
-    let start = page.find(HEADING).expect("the page has a session");
-    let start = start + page[start..].find("```text\n").expect("the session is a block") + "```text\n".len();
-    let length = page[start..].find("```").expect("the block has an end");
-    (&page[..start], &page[start..start + length], &page[start + length..])
+/// The frames of a poll with each `ack` before the events, since it may come before or after its own.
+fn acks_first(answer: &str) -> String {
+    let Some((start, rest)) = answer.split_once("\"frames\":[") else { return answer.to_owned() };
+    let (frames, end) = rest.rsplit_once(']').expect("the frames have an end");
+    let frames: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(&format!("[{frames}]")).unwrap();
+    let (acks, others): (Vec<&str>, Vec<&str>) =
+        frames.iter().map(|frame| frame.get()).partition(|frame| frame.starts_with("{\"type\":\"ack\""));
+    format!("{start}\"frames\":[{}]{end}", [acks, others].concat().join(","))
+}
+
+/// Where the blocks of the sessions are in the page.
+fn blocks(page: &str) -> Vec<std::ops::Range<usize>> {
+    let start = page.find(HEADING).expect("the page has sessions") + HEADING.len();
+    let end = page[start..].find("\n## ").map_or(page.len(), |length| start + length);
+    let (mut found, mut at) = (Vec::new(), start);
+    while let Some(length) = page[at..end].find("```text\n") {
+        let first = at + length + "```text\n".len();
+        let last = first + page[first..].find("```").expect("a block has an end");
+        found.push(first..last);
+        at = last + "```".len();
+    }
+    found
 }
 
 #[tokio::test]
-async fn the_session_that_the_page_shows_is_what_the_server_does() {
+async fn the_sessions_that_the_page_shows_are_what_the_server_does() {
     let path = root().join("docs/protocol.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let (before, lines, after) = parts(&page);
-    let mut stage = Stage::new().await;
-    let mut done = String::new();
-    for line in lines.lines() {
-        done += &(stage.perform(line).await + "\n");
+    let blocks = blocks(&page);
+    assert_eq!(blocks.len(), 4, "a socket, writes, a stream, polls");
+    let mut done = page.clone();
+    for block in blocks.into_iter().rev() {
+        let lines = &page[block.clone()];
+        let mut stage = Stage::new().await;
+        let mut performed = String::new();
+        for step in steps(lines) {
+            performed += &stage.perform(&step).await;
+        }
+        if let Some(line) = &mut stage.line {
+            line.nothing_else().await;
+        }
+        done.replace_range(block, &performed);
     }
-    let last = stage.socket.as_mut().expect("the session ends with a socket");
-    last.nothing_else().await;
     if std::env::var_os("UPDATE_PAGES").is_some() {
-        std::fs::write(&path, [before, &done, after].concat()).unwrap();
-    } else if let Some((is, should)) = lines.lines().zip(done.lines()).find(|(is, should)| is != should) {
+        std::fs::write(&path, done).unwrap();
+    } else if let Some((is, should)) = page.lines().zip(done.lines()).find(|(is, should)| is != should) {
         panic!(
             "run this test with UPDATE_PAGES=1 and read what it wrote; this line\n{is}\nshould be\n{should}"
         );
+    } else {
+        assert_eq!(page, done);
     }
 }
 
 #[test]
-fn the_session_shows_every_kind_of_frame_but_those_that_need_a_failure() {
+fn the_sessions_show_every_kind_of_frame_but_those_that_need_a_failure() {
     let page = std::fs::read_to_string(root().join("docs/protocol.md")).unwrap();
-    let (_, lines, _) = parts(&page);
+    let lines: String = blocks(&page).into_iter().map(|block| page[block].to_owned()).collect();
     for kind in [
         "connected",
+        "welcome",
         "subscribed",
         "snapshot",
         "entity:created",
@@ -179,6 +203,12 @@ fn the_session_shows_every_kind_of_frame_but_those_that_need_a_failure() {
         "mutate",
         "ack",
     ] {
-        assert!(lines.contains(&format!("\"type\":\"{kind}\"")), "no line of the session is {kind}");
+        assert!(lines.contains(&format!("\"type\":\"{kind}\"")), "no line of the sessions is {kind}");
+    }
+    for action in ["subscribe", "unsubscribe", "mutate", "ping"] {
+        assert!(
+            lines.contains(&format!("/api/realtime/session/session-1/{action} ")),
+            "no line asks {action}"
+        );
     }
 }
