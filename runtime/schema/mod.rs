@@ -143,23 +143,26 @@ fn questionable_rules(files: &[SourceFile], schema: &Schema, warnings: &mut Diag
     }
 }
 
-/// A warning for each column by which a read rule gives a user few records, and which no index leads to.
+/// A warning for each column by which a rule gives a user few records, and which no index leads to.
 fn rules_without_an_index(files: &[SourceFile], schema: &Schema, warnings: &mut DiagnosticSink) {
     // Each file describes one entity, and the schema has them in the order of the files.
     for (source, entity) in files.iter().zip(schema.entities()) {
-        let missing = unindexed::missing(entity);
+        let unindexed::Unindexed { rule: operation, columns: missing } = unindexed::missing(entity);
         if missing.is_empty() {
             continue;
         }
         let file = warnings.add_source(source);
         let root = tree::parse(source).root;
         let access = root.as_ref().and_then(|root| root.get("access"));
-        let rule = access.and_then(|access| access.value.data.as_table()?.get("read"));
+        let rule = access.and_then(|access| access.value.data.as_table()?.get(operation.word()));
         let span = rule.map_or(0..0, |rule| rule.value.span.clone());
         for column in missing {
             let name = entity.name_of(column);
-            let message =
-                format!("no index leads to the records that a user may read by {}", message::quoted(name));
+            let message = format!(
+                "no index leads to the records that a user may {} by {}",
+                operation.word(),
+                message::quoted(name)
+            );
             let problem = Diagnostic::new(DiagnosticCode::Unindexed, span.clone(), message);
             let help = format!(
                 "lists of more than 100,000 records would be refused: add [[index]] with fields = [\"{name}\", \"created_at\"]"

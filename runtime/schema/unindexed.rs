@@ -9,6 +9,14 @@ use super::column::Column;
 use super::model::{Entity, Operation};
 use super::rule::{Comparison, Expr, Term, UserTerm};
 
+/// Over which columns a rule has no index.
+pub(super) struct Unindexed {
+    /// `read` or `list`.
+    pub(super) rule: Operation,
+    /// In the order of the rule.
+    pub(super) columns: Vec<Column>,
+}
+
 /// What a condition means for the way to the records that meet it.
 enum AccessPath {
     /// An index leads to them.
@@ -19,16 +27,19 @@ enum AccessPath {
     Open,
 }
 
-/// The columns over which an index is missing, in the order of the rule.
-pub(super) fn missing(entity: &Entity) -> Vec<Column> {
+/// The rule that makes lists slow, if one does.
+pub(super) fn missing(entity: &Entity) -> Unindexed {
     let of = |operation| {
         let rule = entity.access.source(operation);
         rule.map_or(AccessPath::Open, |rule| way(entity, &rule.meaning))
     };
-    match narrower(of(Operation::Read), of(Operation::List)) {
+    let read = of(Operation::Read);
+    let rule = if matches!(read, AccessPath::Unserved(_)) { Operation::Read } else { Operation::List };
+    let columns = match narrower(read, of(Operation::List)) {
         AccessPath::Unserved(columns) => columns.into_iter().collect::<IndexSet<_>>().into_iter().collect(),
         AccessPath::Served | AccessPath::Open => Vec::new(),
-    }
+    };
+    Unindexed { rule, columns }
 }
 
 fn way(entity: &Entity, expr: &Expr) -> AccessPath {

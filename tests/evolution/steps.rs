@@ -452,13 +452,13 @@ steps! {
         before: &[task!("title = { type = 'text', unique = true }")],
         after: &[task!("title = { type = 'text', unique = true, normalize = ['lower'] }")],
         rows: &[("tasks", r#"{"title": "Ada"}"#), ("tasks", r#"{"title": "ADA"}"#), ("tasks", r#"{"title": "x"}"#)],
-        how: How::Never(&["Task.title: normalize its values: lower", "two records would have `ada`", "leave `unique` out"]),
+        how: How::Never(&["Task.title: normalize its values: lower", "two records would have `ada`", "leave `normalize` out"]),
     }
     doubles_in_another_case_do_not_become_unique {
         before: &[task!("title = { type = 'text', unique = true }")],
         after: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
         rows: &[("tasks", r#"{"title": "Straße"}"#), ("tasks", r#"{"title": "STRASSE"}"#), ("tasks", r#"{"title": "b"}"#), ("tasks", r#"{"title": "x"}"#)],
-        how: How::Never(&["Task.title: make the field unique, whatever the case of its letters", "2 records have `STRASSE`, `Straße` or the like", "leave `unique` out"]),
+        how: How::Never(&["Task.title: make the field unique, whatever the case of its letters", "2 records have `STRASSE`, `Straße` or the like", "leave `ignore_case` out"]),
     }
     doubles_in_another_case_do_not_become_unique_together {
         before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],

@@ -45,7 +45,7 @@ fn between_values(word: &str, after: Option<TokenKind>) -> Option<&'static str> 
         "is" | "eq" | "equals" => "write `==`",
         "isnt" | "ne" => "write `!=`",
         "matches" | "like" | "ilike" => {
-            "write `text.startsWith('a')` or `text.contains('a')`, or store what you want to ask in a field"
+            "write `text.startsWith('a')`, `text.endsWith('a')` or `text.contains('a')`, or store the answer in a field"
         }
         "contains" | "includes" | "has" => "write `text.contains('a')`, or `x in list`",
         "startswith" => "write `text.startsWith('a')`",

@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::draft::{EntityDraft, RulePlace, RuleSite};
+use super::names::RECORD_FIELDS;
 use super::reader::TableReader;
 use super::rule_text::rule_text;
 use super::{field, index, names, on, sequence, unique};
 use crate::schema::builtin::{self, USER};
 use crate::schema::column::{EntityName, FieldIndex};
+use crate::schema::delay::Delay;
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
@@ -61,8 +63,10 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);
     }
-    if root.get("activity").is_some() {
-        draft.entity.activity = reader.flag(root, "activity");
+    if let Some(entry) = root.get("activity") {
+        let said = entry.value.data.as_bool();
+        let said = said.or_else(|| reader.wrong_kind(entry, "true or false", "activity = false"));
+        draft.entity.activity = said.unwrap_or(false);
     }
     if let Some(entry) = root.get("rate") {
         draft.entity.rate = rate(entry, reader);
@@ -346,6 +350,12 @@ fn expires(
             reader.add(problem(message).label("not a datetime").help("name a field of type datetime"));
         }
         None if known.contains(&name) => {}
+        None if RECORD_FIELDS.contains(&name) || Delay::parse(name).is_ok() => {
+            let message = format!("{} is no field of the file", quoted(name));
+            reader.add(problem(message).label("not a field of the file").help(
+                "name a datetime field that says when, and give it a default: until = { type = \"datetime\", default = \"now + 7d\" }",
+            ));
+        }
         None => {
             let problem = problem(format!("there is no field {} to expire by", quoted(name)));
             let times = entity.fields.iter().filter(|field| field.kind == FieldKind::Datetime);

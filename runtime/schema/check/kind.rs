@@ -103,22 +103,27 @@ fn type_word<'t>(field: &Entry, table: &'t TableNode, reader: &mut TableReader<'
     None
 }
 
+/// Keys of the entity that seem to belong to a field, and where to write them.
+const OF_ENTITY: [(&str, &str); 6] = [
+    ("expires", "write it above [fields] and name the field: expires = \"until\""),
+    ("activity", "write it above [fields]: activity = false"),
+    ("list", "write it in [access], where it decides about whole records: list = \"owner == user.id\""),
+    ("create", "write it in [access]: a field has no rule but `read`"),
+    ("update", "write it in [access], as in update = \"!has(change.price) || user.role == 'admin'\""),
+    ("delete", "write it in [access]: a field has no rule but `read`"),
+];
+
 /// Reports keys that are unknown, and those that belong to another type than `word`.
 fn keys(table: &TableNode, word: Option<&str>, reader: &mut TableReader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();
-    // Named at a field by whom it should delete by this field.
-    if let Some(entry) = table.get("expires") {
-        let problem = Diagnostic::new(
-            DiagnosticCode::UnknownKey,
-            entry.key_span.clone(),
-            "`expires` is a key of the entity, not of a field",
-        );
-        reader.add(
-            problem.label("not here").help("write it above [fields] and name the field: expires = \"until\""),
-        );
+    let of_entity = |entry: &Entry| OF_ENTITY.iter().find(|(key, _)| *key == entry.key);
+    for (entry, (key, help)) in table.entries.iter().filter_map(|entry| Some((entry, of_entity(entry)?))) {
+        let message = format!("{} is a key of the entity, not of a field", quoted(key));
+        let problem = Diagnostic::new(DiagnosticCode::UnknownKey, entry.key_span.clone(), message);
+        reader.add(problem.label("not here").help(*help));
     }
-    let others = table.entries.iter().filter(|entry| entry.key != "expires").cloned().collect();
+    let others = table.entries.iter().filter(|entry| of_entity(entry).is_none()).cloned().collect();
     reader.unknown_keys(&TableNode { entries: others }, &known, &[], "of a field");
     let Some(word) = word else { return };
     for (key, types) in KEYS_OF_TYPES {

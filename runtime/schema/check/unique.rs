@@ -157,8 +157,11 @@ fn member(item: &Node, names: &MemberNames<'_>, reader: &mut TableReader<'_>) ->
         None if known.contains(&name) => None,
         None if RECORD_FIELDS.contains(&name) => {
             let message = format!("{} cannot be in [[unique]]", quoted(name));
-            reader
-                .add(problem(message).label("not a field of the file").help("name fields of the file only"));
+            let help = match name {
+                "id" => "leave it out: every id is unique by itself",
+                _ => "name fields of the file only",
+            };
+            reader.add(problem(message).label("not a field of the file").help(help));
             None
         }
         None => {

@@ -366,7 +366,7 @@ impl<'a> RuleScope<'a> {
             let help = if self.is_of_names() {
                 "let a record of the user give the right, and let the server delete it when its time is over (`expires`)"
             } else {
-                "compare with `now` in the rule that allows the write, or let the server delete what is over"
+                "compare with `now` in the rule that allows the write, or let `expires = \"until\"` delete the record"
             };
             return Err(self.too_far(node.span.clone(), message).help(help));
         }

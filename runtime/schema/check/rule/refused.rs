@@ -39,6 +39,8 @@ pub(super) fn word(name: &str, is_update: bool) -> Option<&'static str> {
         ("today" | "timestamp" | "current_time" | "current_date" | "current_timestamp", _) => {
             "write `now` for the time of the write; create, update and delete rules have it"
         }
+        ("now", _) => "write `now` with nothing behind it, as in `until > now`: it has no parts",
+        ("claims", _) => "write `user.claims.team`: claims belong to the user",
         _ => return None,
     })
 }
@@ -104,8 +106,11 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
         "changed" => "write `has(change.status)`, or `change.status != status`; `changed` is only for `when` of an [[on]]".to_owned(),
         "count" => "write `size(x)` for a text or list; records are not counted, `exists(Membership, m, …)` asks whether there is one".to_owned(),
         "matches" => {
-            "write `text.startsWith('a')` or `text.contains('a')`, or store what you want to ask in a field"
+            "write `text.startsWith('a')`, `text.endsWith('a')` or `text.contains('a')`, or store the answer in a field"
                 .to_owned()
+        }
+        "lower" | "upper" | "toLowerCase" | "toUpperCase" | "lowerAscii" | "upperAscii" | "trim" => {
+            "store the text as you compare it: write normalize = [\"trim\", \"lower\"] at its field".to_owned()
         }
         name if is_size(name) => "write `size(x)`".to_owned(),
         "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
@@ -122,7 +127,10 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
 
 pub(super) fn other(node: &SyntaxNode, other: Unsupported) -> Diagnostic {
     let (what, help) = match other {
-        Unsupported::Arithmetic => ("arithmetic", "store the result in a field and compare that"),
+        Unsupported::Arithmetic => (
+            "arithmetic",
+            "store the result in a field and compare that; a datetime field can have default = \"now + 7d\"",
+        ),
         Unsupported::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
         Unsupported::Index => (
             "`a[b]`",

@@ -186,7 +186,9 @@ impl Premises<'_> {
             let why = format!("{} would be left without a value", counted(found.failed, "record"));
             Some(self.backfill(at, why))
         } else if let Some(value) = &found.duplicate {
-            Some(duplicates(vec![value.clone()]))
+            let leave =
+                if steps { "change the records first, or leave `normalize` out" } else { leaving(at) };
+            Some(duplicates(vec![value.clone()], leave))
         } else if found.failed == 0 && !asked && !clear && !self.allow.retype.contains(&subject) {
             Some(Need {
                 why: match same_type {
@@ -214,7 +216,8 @@ impl Premises<'_> {
         } else if at.field().unique && nulls > 1 {
             Some(same_value(nulls))
         } else if at.field().unique && self.has_value(at, &value)? {
-            Some(duplicates(vec![format!("there is a record with `{}` already", shown(&text_of(&value)))]))
+            let taken = format!("there is a record with `{}` already", shown(&text_of(&value)));
+            Some(duplicates(vec![taken], leaving(at)))
         } else {
             self.dangling(at, &value)?
         };
@@ -233,7 +236,7 @@ impl Premises<'_> {
         let of_this = |other: &Site| other.subject() == at.subject();
         let retyped = moves.iter().any(|one| matches!(one, Move::Retype { at, .. } if of_this(at)));
         let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
-        let need = (!doubles.is_empty()).then(|| duplicates(doubles));
+        let need = (!doubles.is_empty()).then(|| duplicates(doubles, leaving(at)));
         let what = match at.field().ignore_case {
             true => "make the field unique, whatever the case of its letters",
             false => "make the field unique",
@@ -513,11 +516,15 @@ fn does_not_convert(subject: &str, found: &Converted, cleared: &Value) -> Need {
     }
 }
 
-fn duplicates(examples: Vec<String>) -> Need {
-    Need {
-        why: "values occur more than once".to_owned(),
-        examples,
-        remedy: Remedy::Words("change the records first, or leave `unique` out"),
+fn duplicates(examples: Vec<String>, remedy: &'static str) -> Need {
+    Need { why: "values occur more than once".to_owned(), examples, remedy: Remedy::Words(remedy) }
+}
+
+/// The key without which the values may stay.
+fn leaving(at: &Site) -> &'static str {
+    match at.field().ignore_case {
+        true => "change the records first, or leave `ignore_case` out",
+        false => "change the records first, or leave `unique` out",
     }
 }
 
