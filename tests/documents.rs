@@ -13,6 +13,8 @@ mod session;
 mod stage;
 mod transcript;
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use page::{Command, commands, pages};
@@ -27,35 +29,21 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo bench --bench spine -- --help", "builds the benches"),
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
-    ("npm pack", "belongs into `static/` of a clone, and writes a file there"),
-    ("make test", "runs this test"),
-    ("make check", "the same"),
-    ("make screenshots", "writes the pictures of README and docs into the tree"),
-    ("make bench", "takes minutes and needs two idle cores"),
-    ("make chaos", "takes an hour"),
-    ("make js-faults", "plants faults in the browser modules, which other tests use"),
-    ("npm pack", "writes a package into the folder; tests/js/package.test.js packs and loads it"),
-    ("make faults", "plants faults in the sources that this test is made of"),
-    ("make openapi", "installs schemathesis and takes minutes"),
-    ("make help", "prints the comments of the Makefile"),
-    ("tidewire dev", "serves until it is stopped; every page here is pasted beside one"),
-    ("tidewire dev --example board", "the same; examples serves each example"),
-    ("tidewire serve", "the same, and it waits for its first administrator"),
-    ("tidewire user add ben --password-stdin", "reads a password from stdin"),
-    ("tidewire user invite --role editor", "needs a setting; accounts::commands invites"),
-    ("tidewire user passwd NAME", "NAME is a word for a name"),
-    ("tidewire user add NAME", "the same"),
-    ("tidewire user adopt NAME", "the same"),
-    ("tidewire user add NAME --role admin", "the same"),
-    ("tidewire dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
+    ("npm pack", "writes a package into `static/`; tests/js/package.test.js packs and loads it"),
 ];
 
+/// Commands that serve until they are stopped: each in a folder of its own.
+const SERVES: [&str; 4] =
+    ["tidewire dev", "tidewire dev --demo", "tidewire dev --example board", "tidewire serve"];
+
+/// What the reader has done before, where the page does not say it.
+const BEFORE: [(&str, &str); 1] = [("tidewire user passwd NAME", "tidewire user add NAME")];
+
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 8] = [
     "tidewire user import",
     "tidewire user",
     "tidewire user passwd",
-    "tidewire user invite",
     "tidewire import",
     "tidewire migrate",
     "tidewire new",
@@ -64,7 +52,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// Commands that need the folder for themselves.
-const ALONE: [&str; 3] = ["tidewire user adopt", "tidewire import", "tidewire migrate apply"];
+const ALONE: [&str; 2] = ["tidewire import", "tidewire migrate apply"];
 
 fn not_pasted(command: &Command) -> bool {
     NOT_PASTED.iter().any(|(text, _)| command.bare() == *text)
@@ -85,6 +73,17 @@ fn project(command: &Command) -> Project {
 
 async fn pasted(stage: &mut Stage, command: &Command) -> Told {
     let bare = command.bare();
+    println!("{}:{}: {}", command.page, command.line, command.text);
+    if SERVES.contains(&bare) {
+        return Stage::new(project(command)).paste_server(command).await;
+    }
+    // Where nobody has an account yet.
+    if bare.starts_with("tidewire user adopt") {
+        return Stage::new(project(command)).paste_alone(command).await;
+    }
+    if let Some((_, before)) = BEFORE.iter().find(|(text, _)| *text == bare) {
+        stage.paste(&Command { text: (*before).to_owned(), ..command.clone() }).await;
+    }
     let alone = ALONE.iter().any(|start| bare.starts_with(start)) && !bare.contains("--url");
     if alone { stage.paste_alone(command).await } else { stage.paste(command).await }
 }
@@ -96,6 +95,11 @@ async fn paste(commands: Vec<Command>) -> Vec<(Command, Told)> {
     for mut command in commands {
         if NAMES.contains(&command.bare()) {
             command.text = format!("{} --help", command.bare());
+        }
+        // A target of the Makefile may take an hour: it is only looked whether there is one.
+        if let Some(target) = command.bare().strip_prefix("make ") {
+            let look = if target == "help" { "" } else { "-n " };
+            command.text = format!("make -C {} {look}{target}", page::root().display());
         }
         let project = project(&command);
         if !stages.iter().any(|(known, _)| *known == project) {
@@ -112,9 +116,13 @@ async fn paste(commands: Vec<Command>) -> Vec<(Command, Told)> {
 async fn every_command_of_every_page_works_as_it_is_pasted() {
     let mut wrong = String::new();
     let mut count = 0;
+    // Every page names `tidewire dev`: each of these once.
+    let mut served = BTreeSet::new();
     for page in pages() {
         let mut commands = commands(&page);
         commands.retain(|command| !not_pasted(command) && !is_form(command));
+        commands
+            .retain(|command| !SERVES.contains(&command.bare()) || served.insert(command.bare().to_owned()));
         for (command, told) in paste(commands).await {
             count += 1;
             let answered = !command.text.starts_with("curl") || (200..300).contains(&told.status);
@@ -159,7 +167,8 @@ async fn every_flag_of_a_pattern_of_a_command_exists() {
 fn lists_of_exceptions_name_only_what_exists() {
     let all: Vec<Command> = pages().iter().flat_map(|page| commands(page)).collect();
     let stands = |text: &str| all.iter().any(|command| command.bare() == text);
-    for text in NOT_PASTED.iter().map(|(text, _)| *text).chain(NAMES) {
+    let before = BEFORE.iter().map(|(text, _)| *text);
+    for text in NOT_PASTED.iter().map(|(text, _)| *text).chain(NAMES).chain(SERVES).chain(before) {
         assert!(stands(text), "no page says `{text}` any longer: take it out of this list");
     }
 }

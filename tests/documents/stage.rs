@@ -87,6 +87,7 @@ impl Stage {
         }
         copy(&root().join("tests/fixtures"), &self.path("tests/fixtures"));
         std::fs::write(self.path("users.csv"), "name,role\nlea,editor\n").unwrap();
+        std::fs::write(self.path("password.txt"), "correct horse battery staple\n").unwrap();
         std::fs::write(self.path("new.jsonl"), "{\"title\": \"Brought\"}\n").unwrap();
         // Said by the settings of curl, so that the line itself stays as it was pasted.
         let settings = "silent\nshow-error\nmax-time = 60\nwrite-out = \"%{stderr}status %{http_code}\\n\"\n";
@@ -148,7 +149,27 @@ impl Stage {
         }
     }
 
+    /// Pastes a command that serves, and stops the server once it listens.
+    pub(super) async fn paste_server(&self, command: &Command) -> Told {
+        let mut shell = self.shell(&format!("exec {}", command.bare()));
+        // The port of the page may be taken.
+        let server = Process::of(shell.env("TIDEWIRE_LISTEN", "127.0.0.1:0")).await;
+        let stdout = server.greeting.clone();
+        server.stop().await;
+        Told { code: 0, status: 0, stdout, stderr: String::new(), json: Value::Null }
+    }
+
     async fn run(&self, line: &str) -> Told {
+        let output = tokio::time::timeout(PATIENCE, self.shell(line).output());
+        let output = output.await.unwrap_or_else(|_| panic!("it did not end: {line}")).expect("bash starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("a command speaks UTF-8");
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        let status = stderr.lines().find_map(|line| line.strip_prefix("status ")?.parse().ok()).unwrap_or(0);
+        let json = serde_json::from_str(&stdout).unwrap_or(Value::Null);
+        Told { code: output.status.code().unwrap_or(-1), status, stdout, stderr, json }
+    }
+
+    fn shell(&self, line: &str) -> Child {
         let programs = Path::new(env!("CARGO_BIN_EXE_tidewire")).parent().unwrap();
         let path = std::env::join_paths(
             [programs.to_owned()]
@@ -163,13 +184,13 @@ impl Stage {
         {
             shell.env_remove(name);
         }
-        let output = tokio::time::timeout(PATIENCE, shell.output());
-        let output = output.await.unwrap_or_else(|_| panic!("it did not end: {line}")).expect("bash starts");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("a command speaks UTF-8");
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        let status = stderr.lines().find_map(|line| line.strip_prefix("status ")?.parse().ok()).unwrap_or(0);
-        let json = serde_json::from_str(&stdout).unwrap_or(Value::Null);
-        Told { code: output.status.code().unwrap_or(-1), status, stdout, stderr, json }
+        if line.contains("user invite") {
+            shell.env("TIDEWIRE_AUTH_REGISTER", "invitation");
+        }
+        if line.contains("--password-stdin") {
+            shell.stdin(std::fs::File::open(self.path("password.txt")).unwrap());
+        }
+        shell
     }
 
     fn filled(&self, text: &str, address: &str) -> String {
