@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Map, Value as Json};
 
 use super::arguments::{RecordsArguments, RecordsCommand};
+use super::check::count;
 use super::config::effective;
 use super::import::sender::{BatchAnswer, QUERY, Request, Sender};
 use super::loading::{self, NamedEntity, Refused};
@@ -91,7 +92,8 @@ fn write(
         }
         page += 1;
         if cursor.is_none() {
-            let text = format!("{changed} of {} {done}, {refused} refused\n", entity.plural);
+            let records = count(usize::try_from(changed).unwrap_or(usize::MAX), "record", "records");
+            let text = format!("{records} of {} {done}, {refused} refused\n", entity.name);
             return Ok(Reported { text, refused });
         }
     }

@@ -27,12 +27,12 @@ async fn records_are_changed_and_deleted_by_conditions() {
         &["update", "Sample", "count[gte]=1", "--change", "name=x=y", "--change", "active=true"],
     )
     .await;
-    assert_eq!(said.ok().stdout, "2 of samples changed, 0 refused\n");
+    assert_eq!(said.ok().stdout, "2 records of Sample changed, 0 refused\n");
     let said =
         records(&place, &server, &["delete", "Sample", "name=x=y", "active=true", "--as", "ada"]).await;
-    assert_eq!(said.ok().stdout, "2 of samples deleted, 0 refused\n");
+    assert_eq!(said.ok().stdout, "2 records of Sample deleted, 0 refused\n");
     let said = records(&place, &server, &["delete", "Sample", "name=a & 0"]).await;
-    assert_eq!(said.ok().stdout, "1 of samples deleted, 0 refused\n");
+    assert_eq!(said.ok().stdout, "1 record of Sample deleted, 0 refused\n");
 
     for (arguments, code, words) in [
         (&["update", "Sample", "count=1"][..], 2, "--change"),
