@@ -63,12 +63,20 @@ test(`windows follow rights, writes and cuts (seed ${SEED})`, { timeout: 120_000
     { sort: 'title', shown: 3 },
     { sort: '-title', shown: 4, where: { project: projects[0] } },
   ].map((asked) => ({ ...asked, list: channels.list('Task', { sort: asked.sort, limit: asked.shown, where: asked.where }) }));
+  const happened = { turns: 0, cuts: 0, grown: 0 };
   for (let round = 0; round < 25; round++) {
     for (let n = below(4); n > 0; n--) await write();
-    if (random() < 0.5) await turn(pick(projects));
-    if (random() < 0.2) for (const socket of sockets.splice(0)) socket.close();
+    if (random() < 0.5) {
+      happened.turns++;
+      await turn(pick(projects));
+    }
+    if (random() < 0.2) {
+      happened.cuts++;
+      for (const socket of sockets.splice(0)) socket.close();
+    }
     const chosen = pick(windows);
     if (random() < 0.2) {
+      happened.grown++;
       chosen.shown += 2;
       chosen.list.more(2);
     }
@@ -83,4 +91,5 @@ test(`windows follow rights, writes and cuts (seed ${SEED})`, { timeout: 120_000
       );
     }
   }
+  for (const [what, count] of Object.entries(happened)) assert.ok(count > 0, `SEED=${SEED}: no ${what}`);
 });

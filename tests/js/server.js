@@ -33,7 +33,7 @@ export class Server {
   ids = 8;
   /** How often history was undone; versions may go back then. */
   restores = 0;
-  stats = { resumes: 0, snapshots: 0, resyncs: 0, polls: 0, drops: 0, duplicates: 0, rebinds: 0, lost: 0, entered: 0 };
+  stats = { cuts: 0, rights: 0, resumes: 0, snapshots: 0, resyncs: 0, polls: 0, drops: 0, duplicates: 0, rebinds: 0, lost: 0, entered: 0 };
   #sessions = new Set();
   #next = 1;
   #unit = 0;
@@ -79,6 +79,7 @@ export class Server {
 
   /** A unit of its own that gives the reader another sight from its seq on. */
   changeRights() {
+    this.stats.rights++;
     const before = this.sight;
     const teams = [0, 1, 2].filter(() => this.dice.chance(0.5));
     this.sight = { teams, secret: this.dice.chance(0.5) };
@@ -126,6 +127,7 @@ export class Server {
   // Trouble.
 
   cutAll(code) {
+    if (this.#sessions.size > 0) this.stats.cuts++;
     for (const session of [...this.#sessions]) session.cut(code);
   }
 

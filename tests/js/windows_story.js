@@ -77,5 +77,5 @@ export async function story(seed, totals) {
 
 /** A story that nothing happens in proves nothing. @param {Record<string, number>} totals Of many stories. */
 export function busy(totals) {
-  for (const name of ['reads', 'further', 'resumes', 'snapshots', 'resyncs', 'polls']) assert.ok(totals[name] > 50, `${name}: ${totals[name]}`);
+  for (const name of ['reads', 'further', 'resumes', 'snapshots', 'resyncs', 'polls', 'cuts', 'rights', 'lost', 'entered']) assert.ok(totals[name] > 50, `${name}: ${totals[name]}`);
 }
