@@ -90,7 +90,9 @@ pub enum AuthError {
         shown(_0)
     )]
     BadRole(String),
-    #[error("`claims` is for the user that `as` names: add ?as=NAME")]
+    #[error(
+        "`claims` is for the user that `as` names in `tidewire dev`: add ?as=NAME, or leave `claims` out"
+    )]
     ClaimsOfNobody,
     #[error(
         "`claims` must be a JSON object of at most {MOST_CLAIMS} bytes, percent-encoded, such as {{\"team\":\"red\"}}: {0}"

@@ -61,8 +61,14 @@ async fn the_first_link_makes_an_administrator_and_opens_the_server() {
     assert_eq!(get("/api/tasks").await.json["code"], "UNKNOWN_ENTITY", "what has no rule is closed");
     assert_eq!(register(&client, "eve", &link).await.json["code"], "BAD_LINK", "it works once");
     assert_eq!(client.call("GET", "/api/auth/me", Value::Null).await.json["user"], Value::Null);
-    for (path, headers) in [("/api/schema?as=root:admin", &[][..]), ("/api/schema", &[("x-user-id", "root")])]
-    {
+    let token = ("authorization", &*bearer);
+    for (path, headers) in [
+        ("/api/schema?as=root:admin", &[][..]),
+        ("/api/schema", &[("x-user-id", "root")]),
+        ("/api/schema?as=root&claims=%7B%22team%22:%22red%22%7D", &[]),
+        ("/api/schema?claims=%7B%22team%22:%22red%22%7D", &[]),
+        ("/api/schema?claims=%7B%22team%22:%22red%22%7D", &[token]),
+    ] {
         let answer = client.call_with("GET", path, Value::Null, headers).await;
         assert_eq!((answer.status, &answer.json["code"]), (401, &json!("UNAUTHENTICATED")), "{path}");
     }
