@@ -70,12 +70,12 @@ test(`windows follow rights, writes and cuts (seed ${SEED})`, { timeout: 120_000
       happened.turns++;
       await turn(pick(projects));
     }
-    if (random() < 0.2) {
+    if (random() < 0.3) {
       happened.cuts++;
       for (const socket of sockets.splice(0)) socket.close();
     }
     const chosen = pick(windows);
-    if (random() < 0.2) {
+    if (random() < 0.3) {
       happened.grown++;
       chosen.shown += 2;
       chosen.list.more(2);
