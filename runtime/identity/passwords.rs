@@ -146,7 +146,29 @@ impl Passwords {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
     use super::*;
+
+    #[tokio::test]
+    async fn passwords_beyond_those_that_may_wait_are_refused_and_the_others_are_not() {
+        let passwords = Passwords::new(1, 8);
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let mut held = pin!(passwords.in_turn(move || gate.recv().is_ok()));
+        let mut waiting = pin!(join_all((0..WAITING).map(|_| passwords.in_turn(|| true))));
+        assert!(held.as_mut().now_or_never().is_none() && waiting.as_mut().now_or_never().is_none());
+        for _ in 0..3 {
+            let refused = passwords.hash("correct horse".to_owned()).await;
+            assert!(matches!(refused, Err(IdentityError::Overloaded)), "{refused:?}");
+        }
+        go.send(()).unwrap();
+        assert!(held.await.unwrap());
+        assert!(waiting.await.into_iter().all(|done| done == Ok(true)));
+        passwords.hash("correct horse".to_owned()).await.unwrap();
+    }
 
     #[tokio::test]
     async fn a_password_fits_its_hash_and_no_other() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::rest_of;
 use crate::support::app::Client;
-use crate::support::process::{Process, TEN_OPEN, plain_schemas};
+use crate::support::process::{Process, TEN_OPEN, plain_schemas, tidewire};
 use crate::support::socket::{PATIENCE, Socket};
 
 /// More than the kernel holds for a reader that does not read: the server keeps the file open.
@@ -66,6 +67,54 @@ async fn a_server_with_few_descriptors_serves_what_it_promises() {
         let served = tokio::time::timeout(PATIENCE, serves_what_it_promises(limit));
         served.await.unwrap_or_else(|_| panic!("{limit} descriptors: something was not answered"));
     }
+}
+
+/// Lines of the log that say that no connection can be accepted.
+fn shortages(log: &Path) -> usize {
+    fs::read_to_string(log).unwrap().matches("cannot accept connections").count()
+}
+
+/// The limits of connections fit the descriptors at the start. An operator may take some away later.
+#[tokio::test]
+async fn without_a_descriptor_accepting_rests_says_so_once_and_goes_on_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = tidewire(folder.path());
+    command.args(["dev", "--listen", "127.0.0.1:0", "--schemas"]).arg(plain_schemas());
+    let process = Process::logged(command.env("TIDEWIRE_LOG", "warn,tidewire=info"), &log).await;
+    let mut socket = Socket::open(process.address).await;
+    socket.subscribe("entity:Task", json!({})).await;
+    Client::new(process.address).create("tasks", json!({"title": "before"})).await;
+    socket.expect("entity:created").await;
+    for shortage in 1..=2 {
+        process.no_more_descriptors();
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            waiting.push(TcpStream::connect(process.address).await.unwrap());
+        }
+        let told = async {
+            while shortages(&log) < shortage {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the shortage is in the log");
+        // Five times as long as the server rests between two tries.
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        for _ in 0..20 {
+            pace.tick().await;
+            socket.nothing_else().await;
+        }
+        assert_eq!(shortages(&log), shortage, "one line, however often it is tried");
+        process.descriptors_again();
+        for stream in &mut waiting {
+            let request =
+                format!("GET /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", process.address);
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let answer = rest_of(stream).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "a connection that waited is served: {answer}");
+        }
+    }
+    process.stop().await;
 }
 
 async fn serves_what_it_promises(limit: u32) {

@@ -1,5 +1,6 @@
 //! The real binary as a child process, with its own folders, killed when the story ends.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -156,6 +157,29 @@ impl Process {
         let pid = self.child.id().expect("the process runs").try_into().unwrap();
         let limit = (bytes.unwrap_or(rlimit::INFINITY), rlimit::INFINITY);
         rlimit::prlimit(pid, rlimit::Resource::FSIZE, Some(limit), None).expect("the limit can be set");
+    }
+
+    /// From now on the process gets no descriptor beyond those that it has.
+    pub fn no_more_descriptors(&self) {
+        let pid = self.child.id().expect("the process runs");
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let open: BTreeSet<u64> =
+            open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        // The limit is of their numbers, and the kernel gives the lowest that is free.
+        self.limit_descriptors((0..).find(|number| !open.contains(number)).unwrap());
+    }
+
+    /// It gets some again.
+    pub fn descriptors_again(&self) {
+        self.limit_descriptors(1_000);
+    }
+
+    fn limit_descriptors(&self, most: u64) {
+        let pid = self.child.id().expect("the process runs").try_into().unwrap();
+        let (mut soft, mut hard) = (0, 0);
+        rlimit::prlimit(pid, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
+        rlimit::prlimit(pid, rlimit::Resource::NOFILE, Some((most, hard)), None)
+            .expect("the limit can be set");
     }
 
     /// SIGTERM, and the end of the process, which was in order.
