@@ -448,6 +448,28 @@ fn all_who_wait_for_a_long_list_are_sent_the_same_one() {
     assert_eq!(words(&out), "withdrawn FORBIDDEN_CHANNEL FORBIDDEN_CHANNEL", "the join, and the resource");
 }
 
+#[test]
+fn a_count_is_told_when_it_is_another_one_and_not_when_a_user_does_something() {
+    let mut world = World::new();
+    let asked = world.ask(9, None, PresenceAction::Watch(WatchKind::Count));
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "subscribed count(0)");
+    let asked = world.ask(1, Some("ada"), join());
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "sync(ada) count(1)");
+    world.pass(Duration::from_secs(1));
+    let out = world.ask(1, Some("ada"), PresenceAction::Update(news(json!({"x": 1}))));
+    assert_eq!(words(&out), "1:join()update(ada)leave()");
+    // One who begins to count while another is there for a moment has another number than the rest.
+    let asked = world.ask(2, Some("ben"), join());
+    world.on(judged(&asked, granted()));
+    let asked = world.ask(8, None, PresenceAction::Watch(WatchKind::Count));
+    assert_eq!(words(&world.on(judged(&asked, granted()))), "subscribed count(2)");
+    world.ask(2, Some("ben"), PresenceAction::Leave);
+    let out = world.pass(Duration::from_secs(1));
+    assert_eq!(words(&out), "1:join()update()leave(ben) count(1)");
+    let PresenceOutput::Count { to, .. } = &out[1] else { panic!("no count: {out:?}") };
+    assert_eq!(to.iter().map(|to| to.attendee).collect::<Vec<_>>(), [AttendeeKey(8)], "to that one alone");
+}
+
 /// A join with an id.
 fn join_as(world: &mut World, key: u64, user: &str) -> Vec<PresenceOutput> {
     let id: Option<Arc<str>> = Some(user.into());

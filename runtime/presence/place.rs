@@ -31,7 +31,6 @@ pub(super) struct PresencePlace {
     pub(super) marked: BTreeSet<Arc<str>>,
     /// What was told of each user last.
     told_users: HashMap<Arc<str>, SeenUser>,
-    pub(super) told: Option<PresenceCounts>,
     /// The lease of the record has another holder than was told.
     pub(super) lease_moved: bool,
     pub(super) flush_at: Option<Instant>,

@@ -1,6 +1,7 @@
 //! One connection at one resource: what it is sent, and whether it may be sent anything now.
 
 use super::input::{Ask, Grant};
+use super::seen::PresenceCounts;
 use crate::protocol::{ResourceName, WatchKind};
 
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Watcher {
     pub(super) joined: bool,
     /// Frames that wait for the judgement.
     pub(super) waiting: Vec<Ask>,
+    /// How many it was told are there.
+    pub(super) counts: Option<PresenceCounts>,
     /// The version of the resource that it was shown.
     pub(super) synced: u64,
     /// It needs everything, from the next time that changes are told.
@@ -45,6 +48,7 @@ impl Watcher {
             watch: None,
             joined: false,
             waiting: vec![first],
+            counts: None,
             synced: 0,
             awaits_list: false,
             answers: Vec::new(),

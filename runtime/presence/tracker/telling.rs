@@ -35,6 +35,7 @@ impl PresenceTracker {
         watcher.answers.extend(request_id);
         let (counted, listed) = (watcher.wants_count(), watcher.wants_list());
         watcher.awaits_list = listed && long;
+        watcher.counts = counted.then_some(counts);
         if !watcher.awaits_list {
             watcher.synced = version;
         }
@@ -132,9 +133,6 @@ impl PresenceTracker {
         let change = place.take_change(now, &limits);
         let counts = place.counts();
         let lease_moved = std::mem::take(&mut place.lease_moved);
-        // A watcher that began in between may have been shown other numbers.
-        let counted = place.told != Some(counts) || !change.is_empty();
-        place.told = Some(counts);
         let version = place.version;
         let (mut listeners, mut editors, mut counters, mut whole) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -162,12 +160,13 @@ impl PresenceTracker {
             if follows && lease_moved {
                 editors.push(receiver.clone());
             }
-            if watcher.synced < version && watcher.wants_count() && counted {
+            if watcher.wants_count() && watcher.counts != Some(counts) {
+                watcher.counts = Some(counts);
                 counters.push(receiver);
             }
             watcher.synced = version;
         }
-        if !change.is_empty() || counted || lease_moved || !whole.is_empty() {
+        if !change.is_empty() || lease_moved || !whole.is_empty() || !counters.is_empty() {
             place.flushed_at = Some(now.instant);
         }
         if !listeners.is_empty() {
