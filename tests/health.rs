@@ -65,6 +65,23 @@ async fn a_server_without_pages_has_those_of_logins_alone() {
     }
 }
 
+/// A rule can name a field, a role or a record that others are not to know of.
+#[tokio::test]
+async fn the_rules_of_the_schema_are_told_to_administrators_alone() {
+    let app = TestApp::start().await;
+    let ask = async |query: &str| app.client().get(&format!("/api/schema{query}")).await;
+    for query in ["", "?as=ben"] {
+        let told = ask(query).await["entities"].clone();
+        assert!(told.as_array().unwrap().iter().all(|entity| entity.get("access").is_none()), "{told}");
+    }
+    let told = ask("?as=ada:admin").await["entities"].clone();
+    for entity in told.as_array().unwrap() {
+        for operation in ["read", "create", "update", "delete"] {
+            assert!(entity["access"].get(operation).is_some(), "{operation} of {entity}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn modules_are_served_with_their_type_and_an_etag() {
     let app = TestApp::start().await;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::identity::Caller;
 use super::openapi::openapi;
+use super::problem::Problem;
 use super::state::AppState;
 use crate::repository::Current;
 use crate::schema::{self, Generation};
@@ -25,9 +26,15 @@ pub(super) fn routes() -> Router<AppState> {
     )
 }
 
-async fn describe(State(state): State<AppState>, _caller: Caller) -> Json<serde_json::Value> {
+/// Administrators get the access rules, too. For others a rule could name what they are not to know of.
+async fn describe(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let is_admin = state.repository.is_admin(&caller).await?;
     let current = state.repository.current();
-    Json(schema::describe(&current.schema, current.generation))
+    let describe = if is_admin { schema::describe_with_rules } else { schema::describe };
+    Ok(Json(describe(&current.schema, current.generation)))
 }
 
 /// As text, which every browser shows; the registry knows `.ts` as video.

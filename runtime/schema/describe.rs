@@ -21,6 +21,17 @@ pub fn describe(schema: &Schema, generation: Generation) -> Json {
     })
 }
 
+/// The same with the access rules as they stand in the files, for administrators.
+pub fn describe_with_rules(schema: &Schema, generation: Generation) -> Json {
+    let mut json = describe(schema, generation);
+    for (at, entity) in schema.entities().enumerate() {
+        let told = &mut json["entities"][at];
+        told["access"] = access_json(&entity.access);
+        rules_of_fields(entity, &mut told["fields"]);
+    }
+    json
+}
+
 /// With the entities of which a write may change records by `[[on]]`, and how: a client with a copy of those knows that they may
 /// change. When that happens is for the server to know.
 fn told_json(schema: &Schema, entity: &Entity) -> Json {

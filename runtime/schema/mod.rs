@@ -42,7 +42,7 @@ use std::path::Path;
 pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, MOST_RATE, check};
 pub use column::{Column, EntityName, FieldIndex};
 pub use delay::{BadDelay, Delay};
-pub use describe::{canonical, describe};
+pub use describe::{canonical, describe, describe_with_rules};
 pub use diagnostics::{DiagnosticCode, Diagnostics, MOST_DIAGNOSTICS};
 pub use folder::{LARGEST_FILE, MOST_FILES};
 pub use json_schema::json_schema;

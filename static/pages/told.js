@@ -31,6 +31,7 @@ export function wordsOf(given) {
     field.find && 'found by its value',
     field.sequence && (field.sequence === true ? 'numbered' : `numbered for each ${field.sequence}`),
     field.from && `copied from ${field.from}`,
+    field.read && `seen by ${whoOf(field.read).replace(/^[A-Z]/, (first) => first.toLowerCase())}`,
   ].filter(Boolean);
   const text = told.join('; ');
   return text === '' ? 'optional' : text.charAt(0).toUpperCase() + text.slice(1);
@@ -42,12 +43,42 @@ function standard({ type, default: value }) {
   return value.from === 'user.id' ? 'the user who adds it' : value.from === 'random' ? 'a random text' : String(value.from);
 }
 
+/** What rules often say. @type {Record<string, string>} */
+const WHO = {
+  true: 'everyone',
+  false: 'no one',
+  'user != null': 'every user',
+  "user.role == 'admin'": 'administrators',
+  'owner == user.id': 'the owner',
+  'author == user.id': 'the author',
+  'id == user.id': 'the user whose record it is',
+};
+
+/** @type {Record<string, string>} */
+const MAY = { read: 'read a record', list: 'see it in lists', create: 'add one', update: 'change one', delete: 'delete one' };
+
+/** Only administrators are told. @param {Record<string, string | null> | undefined} access */
+function accessOf(access) {
+  if (!access) return [];
+  if (Object.values(access).every((rule) => rule === null)) return ['There are no access rules: in development everyone may do everything, elsewhere no one.'];
+  return Object.entries(access).map(([operation, rule]) => `${whoOf(rule)} may ${MAY[operation] ?? operation}.`);
+}
+
+/** @param {string | null} rule */
+function whoOf(rule) {
+  if (rule === null) return 'No one';
+  const parts = rule.split('||').map((part) => WHO[part.trim()]);
+  const text = parts.every((part) => part !== undefined) ? parts.join(' or ') : `a user for whom ${rule}`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** @param {import('../api.js').Entity} given */
 export function rulesOf(given) {
   /** @type {import('../api.js').Entity & Record<string, any>} */
   const entity = given;
   const rate = entity.rate;
   return [
+    ...accessOf(entity.access),
     entity.label && `A record is called by its field ${entity.label}.`,
     ...(entity.unique ?? []).map((/** @type {string[]} */ fields) => `No two records have the same ${fields.join(' and ')}.`),
     entity.expires && `A record is deleted at the time in ${entity.expires}.`,

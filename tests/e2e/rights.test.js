@@ -170,6 +170,17 @@ test('what is closed, hidden or forbidden is a sentence or an empty cell, never 
   await row(own, 'Clean the gutters').waitFor();
 });
 
+test('the schema tells an administrator the rules in words, and others none', async () => {
+  const ada = await open(`/_/schema?as=${ADA}`);
+  const sheet = ada.getByRole('region', { name: 'Task' });
+  await sheet.getByText('Administrators may delete one.').waitFor();
+  await sheet.getByText('seen by administrators', { exact: false }).waitFor();
+  await shot(ada, 'rights-schema');
+  const ben = await open('/_/schema?as=ben');
+  await ben.getByRole('region', { name: 'Task' }).waitFor();
+  assert.equal(await ben.getByText(/may delete one/).count(), 0);
+});
+
 test('an account that is disabled: the window is emptied, says why, and does not try again', async () => {
   await people();
   const ben = await watching('/_/e/tasks?as=ben');
