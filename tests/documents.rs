@@ -73,7 +73,6 @@ fn project(command: &Command) -> Project {
 
 async fn pasted(stage: &mut Stage, command: &Command) -> Told {
     let bare = command.bare();
-    println!("{}:{}: {}", command.page, command.line, command.text);
     if SERVES.contains(&bare) {
         return Stage::new(project(command)).paste_server(command).await;
     }

@@ -345,7 +345,6 @@ impl Speaker {
 #[cfg(test)]
 mod tests {
     use axum::Extension;
-    use axum::routing::get;
     use futures_util::stream;
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
@@ -368,7 +367,7 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(lasting));
+        let router = Router::new().fallback(lasting);
         let metrics = Arc::new(Metrics::new(&[("/", &["GET"])], crate::ids::Timestamp(0)));
         let serving = Serving { router, tasks: TaskTracker::new(), metrics, tls: None };
         tokio::spawn(

@@ -24,7 +24,7 @@ use super::server::Peer;
 use super::state::AppState;
 use crate::identity::{Admitted, Brought, TicketUse};
 use crate::ids::{Position, shown};
-use crate::protocol::trailer::split_mark;
+use crate::protocol::trailer::MarkedId;
 use crate::protocol::{Code, FirstRows, MOST_FIRST_ROWS, Params, Since, SubscribeOptions, Trailer};
 use crate::realtime::Arrived;
 use crate::realtime::event_stream::EventStream;
@@ -93,7 +93,7 @@ async fn admit(state: &AppState, parts: &Parts) -> Result<StreamCaller, Problem>
                 mark = Some(identities.mark_of_ticket(ticket).into());
                 Brought::Ticket(
                     ticket,
-                    TicketUse::Stream { mark: split_mark(last_event_id(&parts.headers)).1 },
+                    TicketUse::Stream { mark: MarkedId::read(last_event_id(&parts.headers)).mark },
                 )
             }
             other @ (Brought::Nothing | Brought::Token(_) | Brought::Name(..)) => other,
@@ -145,7 +145,7 @@ pub(super) fn start(params: &Params, headers: &HeaderMap) -> Result<StreamStart,
         let options = SubscribeOptions { since, snapshot, first_rows, ..SubscribeOptions::default() };
         asked.push(StreamChannel { channel: (*channel).to_owned(), options });
     }
-    let (id, _) = split_mark(last_event_id(headers));
+    let MarkedId { id, .. } = MarkedId::read(last_event_id(headers));
     Ok(StreamStart { channels: asked, resume: id.parse::<Trailer>().ok(), mark: None })
 }
 

@@ -28,10 +28,18 @@ pub struct NoTrailer;
 const DIGITS: usize = 16;
 
 /// An id, and behind it the mark of its stream, where it has one.
-pub fn split_mark(id: &str) -> (&str, Option<&str>) {
-    match id.rsplit_once(MARK) {
-        Some((id, mark)) => (id, Some(mark)),
-        None => (id, None),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkedId<'a> {
+    pub id: &'a str,
+    pub mark: Option<&'a str>,
+}
+
+impl<'a> MarkedId<'a> {
+    pub fn read(text: &'a str) -> MarkedId<'a> {
+        match text.rsplit_once(MARK) {
+            Some((id, mark)) => MarkedId { id, mark: Some(mark) },
+            None => MarkedId { id: text, mark: None },
+        }
     }
 }
 
@@ -104,8 +112,9 @@ mod tests {
         let trailer: Trailer = text.parse().unwrap();
         assert_eq!((trailer.to_string(), &trailer.views), (text.clone(), &forth));
         let position = text.rsplit_once(':').unwrap().0;
-        assert_eq!(split_mark(&text), (&*text, None));
-        assert_eq!(split_mark(&format!("{text}{MARK}m-_1")), (&*text, Some("m-_1")));
+        assert_eq!(MarkedId::read(&text), MarkedId { id: &text, mark: None });
+        let marked = format!("{text}{MARK}m-_1");
+        assert_eq!(MarkedId::read(&marked), MarkedId { id: &text, mark: Some("m-_1") });
         for wrong in
             ["", "41", position, "session-0190", &text.to_uppercase(), &format!("{text}0"), &text[1..]]
         {

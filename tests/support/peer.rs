@@ -207,8 +207,3 @@ impl Peer {
         self.history.join("\n")
     }
 }
-
-/// The text of a channel as the value of a query string.
-pub fn encoded(channel: &str) -> String {
-    channel.replace('%', "%25").replace('?', "%3F").replace('&', "%26").replace('=', "%3D")
-}

@@ -55,5 +55,5 @@ pub fn last_id_in(form: WireForm, bytes: &[u8]) -> Option<String> {
         return None;
     }
     let lines = std::str::from_utf8(bytes).unwrap().lines();
-    lines.filter_map(|line| line.strip_prefix("id: ")).last().map(str::to_owned)
+    lines.filter_map(|line| line.strip_prefix("id: ")).next_back().map(str::to_owned)
 }
