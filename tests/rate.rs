@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::Seq;
 use tidewire::protocol::WireForm;
-use tidewire::schema::{Entity, Field, FieldKind, Schema};
+use tidewire::schema::{Entity, Field, FieldKind, IdKind, Schema};
 use tidewire::store::{ChangeOp, CommitBatch};
 use tokio::time::{Instant, advance};
 
@@ -171,9 +171,12 @@ async fn a_connection_that_falls_behind_while_events_wait_misses_none_of_them() 
 /// Over real sockets, on every transport: the events of both entities, each in its order, and at the end the position of the log.
 #[tokio::test]
 async fn every_transport_gets_every_event_of_an_entity_with_a_rate() {
-    let title = || vec![Field::new("title", FieldKind::Text { min: None, max: None, pattern: None })];
+    let text = || FieldKind::Text { min: None, max: None, pattern: None };
+    let title = || vec![Field::new("title", text())];
     let task = Entity { rate: Some(100), ..Entity::new("Task", "tasks", title()) };
-    let schema = Arc::new(Schema::new([task, Entity::new("Note", "notes", title())]));
+    let user =
+        Entity { id_kind: IdKind::Text, ..Entity::new("User", "users", vec![Field::new("name", text())]) };
+    let schema = Arc::new(Schema::new([user, task, Entity::new("Note", "notes", title())]));
     for transport in TRANSPORTS {
         let app = TestApp::over(schema.clone(), |_| {}).await;
         let mut audience = Audience::open(transport, &app, "ada", "entity:Task").await;

@@ -162,7 +162,7 @@ const TABLE: [Row; 56] = [
         BAD_FRAME,
         "`type` is presence:join or presence:update or",
     ),
-    row(PRESENCE, r#"{"type": "presence:join"}"#, BAD_FRAME, "resource"),
+    row(PRESENCE, r#"{"type": "presence:join"}"#, BAD_CHANNEL, "the frame names no resource"),
     row(MESSAGE, r#"{"channel": "room:x"}"#, BAD_FRAME, "`payload` must be an object"),
     row(MESSAGE, r#"{"channel": "room:x", "payload": {"data": 1}}"#, BAD_FRAME, "`payload.event` is missing"),
     row(MUTATE, "{}", BAD_FRAME, "the frame has no `payload`"),

@@ -112,8 +112,13 @@ impl PollLine {
     }
 
     pub fn show_life(&self) {
-        self.state.lock().heard = Instant::now();
+        self.renew_life();
         self.life.notify_one();
+    }
+
+    /// The same of a request whose frame the session hears by itself: it is one message, not two.
+    pub(super) fn renew_life(&self) {
+        self.state.lock().heard = Instant::now();
     }
 
     /// Completes with the next sign of life.

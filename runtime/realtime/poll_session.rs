@@ -77,7 +77,10 @@ impl Transport for PollSession {
         Ok(())
     }
 
-    async fn close(&mut self, _: Ended) {
+    async fn close(&mut self, ended: Ended) {
+        if let Ended::ByServer(_) = ended {
+            self.seat.keep_last_words();
+        }
         self.line.end();
     }
 }

@@ -3,13 +3,14 @@
 //!
 //! Knows no HTTP and no frame.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 use super::poll_line::PollLine;
 use super::transport::Arrival;
@@ -19,6 +20,12 @@ use crate::env::Env;
 /// A session of polls ends so long after the last request of its peer.
 pub const SESSION_LIFE: Duration = Duration::from_secs(75);
 
+/// For so long the last frames of a session of polls can be fetched after the server has ended it.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+
+/// Sessions with last frames, at most. The oldest make room.
+const MOST_LAST_WORDS: usize = 256;
+
 /// Frames of one session that may wait for its connection. One more is refused.
 const MOST_WAITING: usize = 64;
 
@@ -26,7 +33,14 @@ const MOST_WAITING: usize = 64;
 pub struct RemoteSessions {
     env: Env,
     /// Held for one look, never across an await.
-    entries: Mutex<HashMap<Arc<str>, RemoteSession>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    sessions: HashMap<Arc<str>, RemoteSession>,
+    /// Those that have ended and can still be found, the oldest first, and until when.
+    ended: VecDeque<(Instant, Arc<str>)>,
 }
 
 /// The way to a session.
@@ -44,6 +58,7 @@ pub struct RemoteSeat {
     sessions: Arc<RemoteSessions>,
     id: Arc<str>,
     said: mpsc::Receiver<Arrival>,
+    has_last_words: bool,
 }
 
 /// Why a frame was not taken.
@@ -66,13 +81,18 @@ impl RemoteSessions {
         // 192 bits: where the caller has no name, the id is all that proves whose session it is.
         let id: Arc<str> = self.env.random_text().into();
         let session = RemoteSession { user: caller.user.clone(), said, line };
-        self.entries.lock().insert(id.clone(), session);
-        RemoteSeat { sessions: self.clone(), id, said: waiting }
+        let mut entries = self.entries.lock();
+        entries.forget_ended(Instant::now());
+        entries.sessions.insert(id.clone(), session);
+        drop(entries);
+        RemoteSeat { sessions: self.clone(), id, said: waiting, has_last_words: false }
     }
 
     /// The session of this id, if the caller opened it. To any other caller it does not exist.
     pub fn find(&self, id: &str, caller: &Identity) -> Option<RemoteSession> {
-        let found = self.entries.lock().get(id).cloned()?;
+        let mut entries = self.entries.lock();
+        entries.forget_ended(Instant::now());
+        let found = entries.sessions.get(id).cloned()?;
         (found.user == caller.user).then_some(found)
     }
 }
@@ -82,7 +102,7 @@ impl RemoteSession {
     pub fn hand_over(&self, frame: String) -> Result<(), NotTaken> {
         self.say(Arrival::Text(frame))?;
         if let Some(line) = &self.line {
-            line.show_life();
+            line.renew_life();
         }
         Ok(())
     }
@@ -105,6 +125,11 @@ impl RemoteSeat {
         &self.id
     }
 
+    /// The server ends the session: its last frames say why, and can be fetched after its end.
+    pub(super) fn keep_last_words(&mut self) {
+        self.has_last_words = true;
+    }
+
     /// What the peer says next. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> Arrival {
         match self.said.recv().await {
@@ -117,6 +142,25 @@ impl RemoteSeat {
 
 impl Drop for RemoteSeat {
     fn drop(&mut self) {
-        self.sessions.entries.lock().remove(&self.id);
+        let mut entries = self.sessions.entries.lock();
+        if !self.has_last_words {
+            entries.sessions.remove(&self.id);
+            return;
+        }
+        let now = Instant::now();
+        entries.ended.push_back((now + LAST_WORDS, self.id.clone()));
+        entries.forget_ended(now);
+    }
+}
+
+impl Entries {
+    fn forget_ended(&mut self, now: Instant) {
+        let is_over = |ended: &VecDeque<(Instant, Arc<str>)>| {
+            ended.len() > MOST_LAST_WORDS || ended.front().is_some_and(|(until, _)| *until <= now)
+        };
+        while is_over(&self.ended) {
+            let Some((_, id)) = self.ended.pop_front() else { return };
+            self.sessions.remove(&id);
+        }
     }
 }

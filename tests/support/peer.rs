@@ -132,14 +132,21 @@ impl Peer {
 
     /// Says one frame.
     pub async fn say(&mut self, frame: Value) {
+        assert!(self.says(frame).await, "the session has ended: {}", self.told());
+    }
+
+    /// Says one frame. `false`: the session of its requests has ended; a socket does not tell.
+    pub async fn says(&mut self, frame: Value) -> bool {
         if let Line::Ws(socket) = &mut self.line {
-            return socket.send(&frame).await;
+            socket.send(&frame).await;
+            return true;
         }
         let kind = frame["type"].as_str().unwrap();
         let action = kind.split(':').next().unwrap();
         let path = format!("/api/realtime/session/{}/{action}", self.session);
         let answer = self.client.call("POST", &path, frame.clone()).await;
-        assert_eq!(answer.status, 202, "{frame}: {}", answer.text);
+        assert!([202, 404].contains(&answer.status), "{frame}: {}", answer.text);
+        answer.status == 202
     }
 
     /// The next frame. `None`: the connection ended.
