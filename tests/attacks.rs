@@ -62,7 +62,7 @@ async fn v5_a_delete_that_is_refused_is_told_to_no_one() {
     assert_eq!(other.expect("entity:deleted").await["payload"]["id"], sample["id"]);
     api.delete(&path("projects", &project)).await;
     let gone = [other.expect("entity:deleted").await, other.expect("entity:deleted").await];
-    assert!(gone.iter().any(|event| event["payload"]["id"] == task["id"]), "the cascade is told: {gone:?}");
+    assert!(gone.iter().any(|event| event["payload"]["id"] == task["id"]), "the cascade arrives: {gone:?}");
     other.nothing_else().await;
 }
 

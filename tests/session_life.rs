@@ -77,7 +77,10 @@ async fn a_session_of_polls_ends_75_seconds_after_the_last_sign_of_its_client() 
     assert_eq!(served.await.unwrap(), Ended::ByPeer);
     assert_eq!(last.elapsed(), LIFE);
     assert!(found(&server, &id).is_none(), "and nobody finds it");
-    assert!(line.collect(0, Duration::ZERO).await.unwrap().ended, "a poll that was under way is told");
+    assert!(
+        line.collect(0, Duration::ZERO).await.unwrap().ended,
+        "a poll that was under way hears of the end"
+    );
     assert_eq!(server.sessions.stats().connections, 0, "its place is free");
 }
 
@@ -140,7 +143,11 @@ async fn a_session_takes_64_frames_ahead_of_its_connection_and_refuses_one_more(
     assert_eq!(session.hand_over(ping()), Err(NotTaken::Full));
     let id = seat.id().clone();
     drop(seat);
-    assert_eq!(session.hand_over(ping()), Err(NotTaken::Ended), "who found it before is told as well");
+    assert_eq!(
+        session.hand_over(ping()),
+        Err(NotTaken::Ended),
+        "a request that found it before hears of the end too"
+    );
     assert!(found(&server, &id).is_none());
 }
 

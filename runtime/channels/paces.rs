@@ -1,7 +1,7 @@
 //! `Paces`: what waits for the groups of each rate until their next batch leaves. The `rate` of an entity says how often that
 //! is. Groups without a rate are a pace of their own, whose batch leaves at once.
 //!
-//! Pure. Knows of a group its number, and of time what it is told.
+//! Pure. Knows of a group its number, and of time what its caller says.
 
 use std::sync::Arc;
 use std::time::Duration;

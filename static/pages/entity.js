@@ -83,7 +83,7 @@ function show(entity, entities) {
 
   const source = new Source({ api, rt, channels, entity }, (quiet) => {
     grid.update(source.rows, source.unread, quiet);
-    // A refusal is told although nothing is drawn.
+    // A refusal is shown although nothing is drawn.
     if (source.rows.length === 0) describe();
   });
   const side = drawer(find('#tools'));

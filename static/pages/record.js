@@ -45,7 +45,7 @@ function show(entity, entities) {
     edits: (dirty) => {
       if (!dirty) return void lease.release();
       say(find('#done'), null);
-      // Who holds it already is told above the form. One may write all the same, where the schema does not require a lease.
+      // The name of its holder stands above the form. One may write all the same, where the schema does not require a lease.
       if (lease.state.value === 'free') lease.acquire().catch(() => {});
     },
     at: (field, writes) => presence.update({ field, writes: writes || null }),

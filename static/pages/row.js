@@ -12,7 +12,7 @@ import { openMenu } from './menu.js';
  * @typedef {import('./fields.js').Field} Field
  * @typedef {import('./fields.js').Row} Row
  *
- * @typedef {object} Context What a table is told by its page.
+ * @typedef {object} Context What a page says to its table.
  * @property {import('./fields.js').Entity} entity
  * @property {import('./fields.js').Refs} refs
  * @property {(id: string, patch: Record<string, any>) => void} change Shows it at once, and sends it.

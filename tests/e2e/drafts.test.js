@@ -110,7 +110,7 @@ test('what happens in one draft reaches no window of another, and no user outsid
   for (const page of [ada, ben, dee]) noComplaints(page);
 });
 
-/** A window whose network lets no socket and no stream through, until it is told otherwise. */
+/** A window whose network lets no socket and no stream through, until the test opens it. */
 async function behindWall(path) {
   const page = await openWindow(chrome(), 'about:blank');
   windows().push(page);
