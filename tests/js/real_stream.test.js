@@ -62,6 +62,7 @@ test('lists, changes, presence and rooms of a page without sockets', LIMIT, asyn
   const heard = [];
   for (const room of [one, other]) room.on('typing', (data, by) => heard.push([data.field, by]));
   await one.send('typing', { field: 'title' });
+  await until(() => heard.length === 1);
   await other.send('typing', { field: 'notes' });
   await until(() => heard.length === 2);
   assert.deepEqual(heard, [['title', 'ada'], ['notes', 'ben']]);
