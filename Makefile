@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 CARGO ?= cargo
+# Most tests wait for a server half of their time: two of them for each core.
+TEST_THREADS = $(shell echo $$((2 * $$(nproc))))
 # Ends a command that hangs, and says which tests of it do.
 WITHIN = .ci/within
 
@@ -30,7 +32,7 @@ program:
 .PHONY: rust-test
 rust-test: ## all Rust tests, one binary
 	$(CARGO) test --lib --test it --no-run
-	$(WITHIN) 30m "the Rust tests" $(CARGO) test --lib --test it
+	$(WITHIN) 30m "the Rust tests" env RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --lib --test it
 
 .PHONY: js-test
 js-test: program node_modules/.installed ## the browser modules and the declarations on node --test

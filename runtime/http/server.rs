@@ -9,10 +9,9 @@ use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -82,6 +81,8 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n
 
 /// How long the loop rests when the process is out of file descriptors.
 const REST: Duration = Duration::from_millis(200);
+/// So long without a failure, and the next one is a new shortage.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Serves until `shutdown`, then lets requests in flight and the sockets among `tasks` finish within `shutdown_grace`.
 pub async fn serve(
@@ -95,22 +96,19 @@ pub async fn serve(
         serving,
         http: http(&config.http),
         handshake_timeout: config.http.header_timeout,
-        is_short: AtomicBool::new(false),
         write_timeout: config.http.write_timeout,
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
         refusals: Arc::new(Semaphore::new(config.http.refusals())),
         stop: CancellationToken::new(),
     };
     let mut shutdown = pin!(shutdown);
+    let mut shortage = Shortage::default();
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    server.is_short.store(false, Ordering::Relaxed);
-                    server.connection(stream, address);
-                }
-                Err(error) => server.accept_failed(&error).await,
+                Ok((stream, address)) => server.connection(stream, address),
+                Err(error) => shortage.rest_after(&error).await,
             },
         }
     }
@@ -165,8 +163,6 @@ struct Server {
     write_timeout: Duration,
     /// A client that has not finished the TLS handshake by then is given up.
     handshake_timeout: Duration,
-    /// Whether the process is out of descriptors, and has said so.
-    is_short: AtomicBool,
     places: Arc<Semaphore>,
     /// Turns of `refuse`.
     refusals: Arc<Semaphore>,
@@ -261,21 +257,6 @@ impl Server {
         });
     }
 
-    /// A single connection that failed before it was accepted is its own affair; running out of descriptors is ours.
-    async fn accept_failed(&self, error: &io::Error) {
-        let single = matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-        );
-        if !single {
-            // One line until connections are accepted again: a line for each attempt would fill the disk as well.
-            if !self.is_short.swap(true, Ordering::Relaxed) {
-                tracing::error!(%error, rest_ms = REST.as_millis(), "cannot accept connections: is the descriptor limit reached?");
-            }
-            tokio::time::sleep(REST).await;
-        }
-    }
-
     async fn finish(self, grace: Duration) {
         self.stop.cancel();
         let tasks = &self.serving.tasks;
@@ -283,6 +264,36 @@ impl Server {
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(connections = tasks.len(), "connections cut off at shutdown");
         }
+    }
+}
+
+/// A time without descriptors for further connections. Now and then one is freed and taken at once: such a time has one line in the
+/// log, because a line for each attempt would fill the disk as well.
+#[derive(Default)]
+struct Shortage {
+    last: Option<Instant>,
+}
+
+impl Shortage {
+    /// A single connection that failed before it was accepted is its own affair; running out of descriptors is ours.
+    async fn rest_after(&mut self, error: &io::Error) {
+        let single = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        );
+        if single {
+            return;
+        }
+        if self.begins(Instant::now()) {
+            tracing::error!(%error, rest_ms = REST.as_millis(), "cannot accept connections: is the descriptor limit reached?");
+        }
+        tokio::time::sleep(REST).await;
+    }
+
+    /// Whether this failure is the first one for `QUIET`.
+    fn begins(&mut self, now: Instant) -> bool {
+        let last = self.last.replace(now);
+        last.is_none_or(|last| now.duration_since(last) >= QUIET)
     }
 }
 
@@ -350,6 +361,16 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    #[test]
+    fn a_shortage_is_told_once_and_the_next_one_after_a_quiet_time() {
+        let mut shortage = Shortage::default();
+        let start = Instant::now();
+        let told: Vec<bool> = [0, 1, 59, 118, 178, 179]
+            .map(|second| shortage.begins(start + Duration::from_secs(second)))
+            .into();
+        assert_eq!(told, [true, false, false, false, true, false]);
+    }
 
     #[tokio::test]
     async fn a_connection_whose_answer_does_not_end_goes_on_where_it_lasts() {
