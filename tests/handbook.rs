@@ -59,6 +59,6 @@ async fn the_one_text_begins_with_the_readme_and_holds_every_page() {
         assert!(all.text.contains(text.trim_end()), "{name} is missing");
     }
     let place = |heading: &str| all.text.find(heading).unwrap_or_else(|| panic!("{heading} is missing"));
-    assert!(place("\n# Schema files\n") < place("\n# The browser modules\n"));
-    assert!(place("\n# The browser modules\n") < place("\n# E0101: "), "single errors come last");
+    assert!(place("\n# Schema files\n") < place("\n# The JavaScript client\n"));
+    assert!(place("\n# The JavaScript client\n") < place("\n# E0101: "), "single errors come last");
 }
