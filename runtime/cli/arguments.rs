@@ -30,9 +30,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Serve the schema files on this machine only. It believes every name, and entities without rules are open to everyone.
+    /// Serve the schema files on this machine only: no logins, `?as=NAME` makes the caller any user, and entities without rules are open.
     Dev(DevArguments),
-    /// Serve the schema files to other people: callers log in, and entities without rules are closed.
+    /// Serve the schema files to other people: users log in, and entities without rules are closed.
     Serve(ServeArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
@@ -142,11 +142,11 @@ pub struct SchemaArguments {
 /// What to print.
 #[derive(Debug, Subcommand)]
 pub enum SchemaForm {
-    /// The JSON Schema of schema files, for completion in editors.
+    /// Print the JSON Schema of schema files, for completion in editors.
     JsonSchema,
-    /// The OpenAPI document that the server has at /api/openapi.json.
+    /// Print the OpenAPI document that a server has at /api/openapi.json.
     Openapi(SchemaFormArguments),
-    /// The TypeScript declarations that the server has at /api/types.d.ts.
+    /// Print the TypeScript declarations that a server has at /api/types.d.ts.
     Types(SchemaFormArguments),
 }
 
@@ -174,7 +174,7 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Make the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
+    /// Apply the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
     Apply {
         #[command(flatten)]
         allow: AllowArguments,
@@ -242,11 +242,11 @@ pub struct TokenArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and print it, once. Two tokens of one name are good at once, so that one can replace the other.
+    /// Make a token and print it, once. A name can have two valid tokens, so that one can replace the other.
     Issue {
         /// Name of the machine, or of the page that guests open.
         name: String,
-        /// For guests: names no user, and has only what the rules give a guest. Without it the token is that of a machine.
+        /// Make a token that guests share: it names no user, and rules see the role `guest`. Without it the token is for a machine.
         #[arg(long, conflicts_with_all = ["role", "publish"])]
         shared: bool,
         /// Role of the machine, as rules know it: `user.role`.
@@ -305,8 +305,8 @@ pub enum UserCommand {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Make the accounts of a CSV file with the columns `name` and `role`, and print a link for each user. All of them, or none where
-    /// the file has a mistake.
+    /// Make the accounts of a CSV file with the columns `name` and `role`, and print a link for each user. If the file has
+    /// a mistake, it makes none.
     Import {
         /// The file. `-` is stdin, where the list may have a column `password` too.
         file: PathBuf,
@@ -318,15 +318,15 @@ pub enum UserCommand {
         #[command(flatten)]
         settings: SettingArguments<ServedFlags>,
     },
-    /// Make users of this server of the names that `?as=` made in `tidewire dev`. Each gets a new id, and what refers to the name refers
-    /// to that from then on. The server must not run. Without a name, list them.
+    /// Give accounts to the users that `?as=NAME` made in `tidewire dev`. Each gets a new id, and records that refer to the old id then
+    /// refer to the new one. Stop the server first. Without a name, list these users.
     Adopt {
-        /// The name of `?as=`.
+        /// Name of the user in `?as=NAME`.
         id: Option<String>,
-        /// Login name of the user [default: the name of `?as=`]
+        /// Login name that the user gets [default: the name in `?as=NAME`]
         #[arg(long, value_name = "LOGIN", requires = "id")]
         name: Option<String>,
-        /// Adopt all of them, each under its own name.
+        /// Give an account to each of these users, under their own names.
         #[arg(long, conflicts_with = "id")]
         all: bool,
         #[command(flatten)]
@@ -346,7 +346,7 @@ pub enum UserCommand {
         /// Role that the new user gets.
         #[arg(long)]
         role: Option<String>,
-        /// Days that the link is good for.
+        /// Days until the link expires.
         #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u16).range(1..=90))]
         days: u16,
         /// Send the link to this mail address instead of printing it. `auth.mail` names the mail server.
@@ -371,7 +371,7 @@ pub enum UserCommand {
         /// The role; an empty one takes the role away.
         role: String,
     },
-    /// Refuse every request of a user and close their sockets. What they wrote stays.
+    /// Refuse every request of a user and close their connections. Their records stay.
     Disable {
         #[command(flatten)]
         named: NamedUser,
@@ -412,7 +412,7 @@ pub struct PasswordArguments {
 
 #[derive(Debug, Args)]
 pub struct LinkArguments {
-    /// Address at which users reach the server, for the link [default: http:// and the address of `listen`]
+    /// Address at which users reach the server; the printed link begins with it [default: http:// and the address of `listen`]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -427,7 +427,7 @@ pub struct RulesArguments {
 pub enum Rules {
     /// Run the test cases in `tests/` of the schema folder: who may do what. Exit code 1 if one fails.
     Test(RulesTestArguments),
-    /// Print why a user may or may not do something with a record. Works beside a running server. Exit code 0
+    /// Print whether a user may do something with a record, and why. Works beside a running server. Exit code 0
     /// if they may, 1 if not.
     Why(RulesWhyArguments),
 }
@@ -449,7 +449,7 @@ pub struct RulesWhyArguments {
     /// With --as, the claims of this user: a JSON object, such as '{"team": "red"}'
     #[arg(long, value_name = "JSON")]
     pub claims: Option<String>,
-    /// The operation.
+    /// What the user wants to do.
     pub operation: RuleOperation,
     /// Name of the entity, such as Task.
     pub entity: String,
@@ -496,10 +496,10 @@ pub struct AllowArguments {
 
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Add the example rows that are missing.
+    /// Add the example records that are missing.
     #[arg(long)]
     pub demo: bool,
-    /// Serve an example app in a fresh folder, which the start screen names. A project to keep: `tidewire new`.
+    /// Serve an example app from a new folder, whose name is printed. To keep it, make a project with `tidewire new`.
     #[arg(long, value_name = "NAME", conflicts_with = "demo")]
     pub example: Option<Example>,
     #[command(flatten)]
@@ -531,7 +531,7 @@ pub struct DoctorArguments {
     /// Also check a running server at this address, as browsers reach it: through the reverse proxy.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Seconds that the tests of a long poll and of a stream (/sse) take; 25 also finds proxies that stop early.
+    /// Seconds that the tests of a long poll and of a stream (/sse) take; 25 also finds proxies that time out early.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     pub wait: u64,
     #[command(flatten)]
@@ -546,7 +546,7 @@ pub struct ExplainArguments {
 
 #[derive(Debug, Args)]
 pub struct NewArguments {
-    /// Name of the folder, made in the working directory.
+    /// Name of the new folder in the working directory.
     pub name: String,
     /// What it begins with.
     #[arg(long, value_name = "NAME", default_value = "todo")]

@@ -99,7 +99,7 @@ settings! {
     data: SettingKind::Path, "Folder of the database `tidewire.db`; created if it is missing.", flag "data" "DIR";
     database: SettingKind::Database, "Where the database is, if it is not in `data`: `sqlite:PATH`.", flag "database" "ADDRESS", read database;
     public: SettingKind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
-    listen: SettingKind::Address, "Address to listen on. Port 0 takes any free port. Beyond loopback only by `tidewire serve`, with TLS or `listen_beyond`.", flag "listen" "ADDR";
+    listen: SettingKind::Address, "Address to listen on. Port 0 takes any free port. Addresses that other machines reach need `tidewire serve`, and TLS or `listen_beyond`.", flag "listen" "ADDR";
     listen_beyond: SettingKind::OneOf(&["no", "proxy", "private-network"]), "Why `tidewire serve` may listen beyond loopback without TLS: a proxy on another machine has it, or the network is private.";
     allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
     allowed_origins: SettingKind::Origins, "Pages of these other origins may use the server (CORS), with a token. Cookies never count for them.";
@@ -112,7 +112,7 @@ settings! {
     tls.certificate: SettingKind::File, "PEM file of the certificate and its issuers. With it the server speaks TLS. Read again when it changes.";
     tls.key: SettingKind::File, "PEM file of the certificate's private key.";
 
-    auth.register: SettingKind::OneOf(&["off", "invitation", "open"]), "Who may register: nobody, users with an invitation, or everybody.";
+    auth.register: SettingKind::OneOf(&["off", "invitation", "open"]), "Who may register: no one, users with an invitation, or everyone.";
     auth.anonymous: SettingKind::Switch, "Whether `tidewire serve` lets callers in without a token. Access rules still apply.";
     auth.session_idle: SettingKind::Time(MINUTE..=3_650 * DAY), "A session that is not used for this long ends.";
     auth.session_lifetime: SettingKind::Time(MINUTE..=3_650 * DAY), "A session ends this long after the login, however much it is used.";
