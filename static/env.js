@@ -14,6 +14,8 @@
  * @property {Pick<Document, 'addEventListener' | 'removeEventListener' | 'visibilityState'> | null} document
  * @property {Pick<Window, 'addEventListener' | 'removeEventListener'> | null} window
  * @property {string | undefined} base What relative addresses are relative to.
+ * @property {Pick<LockManager, 'request'> | null} [locks] Else the browser's, where it has them.
+ * @property {typeof BroadcastChannel | null} [BroadcastChannel] Likewise.
  * @property {(trouble: import('./devtools.js').Trouble) => void} [simulate] A bad network on request, see `devtools.js`.
  */
 

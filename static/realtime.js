@@ -44,6 +44,7 @@ import { onWake } from './wake.js';
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
  * @property {string[]} [transports] `['ws', 'sse', 'poll']`. Without `sse` or `poll` that fallback is not used.
+ * @property {'fallback' | false} [shareConnection] Tabs without sockets share few streams: `'fallback'`.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
@@ -63,6 +64,7 @@ const DEFAULTS = {
   pollInterval: 3000,
   maxPollInterval: 30_000,
   transports: ['ws', 'sse', 'poll'],
+  shareConnection: /** @type {'fallback' | false} */ ('fallback'),
   linger: 1000,
   apiBase: '/api',
   enabled: true,
@@ -133,6 +135,8 @@ export class RealtimeClient {
   #channels = new Map();
   /** @type {Connection | null} */
   #connection = null;
+  /** Of the last stream, or of the wait for one. @type {AbortController | null} */
+  #attempt = null;
   /** @type {import('./machine.js').State} */
   #state = IDLE;
   /**
@@ -347,10 +351,12 @@ export class RealtimeClient {
     const state = this.#state;
     let env = this.#env;
     if (state.way === 'sse') {
-      const found = await parts.stream().catch(() => null);
-      if (this.#state !== state) return;
-      if (!found) return this.#lost(0, 'the module for streams could not be loaded');
-      env = { ...env, WebSocket: found.streamSocket(env, (path) => this.#httpUrl(path)) };
+      const { signal } = (this.#attempt = new AbortController());
+      const host = { env, url: this.#url, signal, options: this.#options, channels: this.#channels, listen: this.subscribe.bind(this), soon: this.#perform.poll };
+      const WebSocket = await parts.stream().then(({ streamSocket }) => streamSocket(host, (path) => this.#httpUrl(path))).catch(() => null);
+      if (signal.aborted) return;
+      if (!WebSocket) return this.#lost(0, 'no stream');
+      env = { ...env, WebSocket };
     }
     const connection = new Connection(env, this.#options, {
       frame: (frame) => this.#receive(frame),
@@ -410,6 +416,7 @@ export class RealtimeClient {
 
   /** Lets go of the connection and of everything that was true only with it. */
   #drop() {
+    this.#attempt?.abort();
     this.#connection?.close();
     this.#connection = null;
     this.#timers.clear('renew');

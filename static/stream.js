@@ -3,6 +3,7 @@
  * sees a WebSocket. It is loaded when sockets do not get through. While it lives it looks now and then whether one does, and
  * ends when it is so. Knows frames, but neither channels nor rows.
  */
+import { place } from './share.js';
 
 /** From the request to the first event. A proxy that keeps events back does not get through either. */
 const GREETING = 5000;
@@ -16,16 +17,20 @@ const MOST_SENT = 5;
 const CLOSE = /** @type {Record<string, number>} */ ({ UNAUTHENTICATED: 4401, ACCOUNT_DISABLED: 4403, FORBIDDEN: 4403 });
 
 /**
- * @param {import('./env.js').Env} env
+ * @param {import('./share.js').Host} host
  * @param {(path: string) => URL} httpUrl The address of a path of the API.
- * @returns {new (url: string) => WebSocket}
+ * @returns {Promise<(new (url: string) => WebSocket) | null>} Null: sockets get through again.
  */
-export function streamSocket(env, httpUrl) {
+export async function streamSocket(host, httpUrl) {
+  const { shareConnection, transports } = host.options;
+  const found = shareConnection && transports.includes('poll') ? await place(host) : () => {};
+  if (!found) return null;
+  const through = found;
   return /** @type {any} */ (
     class extends StreamSocket {
       /** @param {string} url Of the socket. */
       constructor(url) {
-        super(env, httpUrl, url);
+        super(host.env, httpUrl, url, through);
       }
     }
   );
@@ -53,14 +58,17 @@ class StreamSocket {
   #timer;
   /** @type {WebSocket | null} */
   #look = null;
+  #through;
 
   /**
    * @param {import('./env.js').Env} env
    * @param {(path: string) => URL} httpUrl
    * @param {string} url
+   * @param {() => void} through Called when a socket gets through again.
    */
-  constructor(env, httpUrl, url) {
+  constructor(env, httpUrl, url, through) {
     this.#env = env;
+    this.#through = through;
     this.#httpUrl = httpUrl;
     this.#url = new URL(url);
     // Its owner listens by then, and has a token sent first.
@@ -214,7 +222,10 @@ class StreamSocket {
     socket.onmessage = () => {
       socket.onmessage = null;
       this.#env.clearTimeout(this.#timer);
-      this.#timer = this.#env.setTimeout(() => this.#end(1012, 'a socket gets through again'), PROOF);
+      this.#timer = this.#env.setTimeout(() => {
+        this.#through();
+        this.#end(1012, 'a socket gets through again');
+      }, PROOF);
     };
     socket.onclose = () => {
       socket.onclose = null;

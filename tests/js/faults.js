@@ -380,6 +380,41 @@ const FAULTS = [
     to: 'if (false) {',
     red: ['windows.test.js', 'opened while a poll asks for events'],
   },
+  {
+    harm: 'tabs poll although nothing has changed',
+    file: 'share.js',
+    from: 'if (QUIET.has(type)) return;',
+    to: '',
+    red: ['share.test.js', 'three tabs hold a stream'],
+  },
+  {
+    harm: 'a tab listens for ever for tabs that are closed',
+    file: 'share.js',
+    from: 'if (until > env.now()) continue;',
+    to: 'if (until) continue;',
+    red: ['share.test.js', 'a tab that is closed is forgotten'],
+  },
+  {
+    harm: 'other tabs use up the subscriptions of one',
+    file: 'share.js',
+    from: 'wanted.size < MOST_WANTED ?',
+    to: 'true ?',
+    red: ['share.test.js', 'a bounded number of channels'],
+  },
+  {
+    harm: 'a tab waits for a stream although sockets get through',
+    file: 'share.js',
+    from: 'else if (data.through) waits.abort();',
+    to: '',
+    red: ['share.test.js', 'a socket gets through to one tab'],
+  },
+  {
+    harm: 'a new first tab does not know what the others want',
+    file: 'share.js',
+    from: '  others.postMessage({ asks: true });',
+    to: '',
+    red: ['share.test.js', 'the first tab ends'],
+  },
 ];
 
 let failed = 0;
