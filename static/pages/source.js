@@ -162,7 +162,8 @@ export class Source {
    */
   async #search(text, where, sort, key) {
     const { api, rt, entity } = this.#options;
-    let shown = '';
+    /** @type {string | null} */
+    let shown = null;
     const read = async () => {
       try {
         const { items } = await api.list(entity.plural, { ...where, search: text, limit: FOUND });
