@@ -30,7 +30,7 @@ function sheet(entity, href, entities) {
   });
   const heads = ['Field', 'Type', 'Rules'].map((text) => element('th', { scope: 'col' }, text));
   const table = element('table', {}, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...rows));
-  const rules = element('ul', { class: 'rules' }, ...rulesOf(entity).map((rule) => element('li', {}, rule)));
+  const rules = element('ul', { class: 'rules lines' }, ...rulesOf(entity).map((rule) => element('li', {}, rule)));
   return element(
     'section',
     { id: entity.name, class: 'panel', 'aria-label': entity.name },

@@ -97,7 +97,7 @@ async function showSessions(section) {
   };
   section.replaceChildren(
     element('h2', {}, 'Where you are logged in'),
-    element('ul', {}, ...items.map(row)),
+    element('ul', { class: 'lines' }, ...items.map(row)),
     element(
       'div',
       { class: 'actions' },

@@ -233,7 +233,7 @@ describe('with logins', () => {
       await account.goto(`${server().address}/_/login?next=/_/account`);
       await logIn(account, 'ada');
       await at(account, '/_/account');
-      const sessions = account.locator('section li');
+      const sessions = account.locator('.lines li');
       await sessions.nth(devices.length).waitFor();
       const told = (await sessions.allInnerTexts()).join('\n');
       for (const device of devices) assert.ok(told.includes(device.slice(0, 60)), device);

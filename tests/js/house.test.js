@@ -65,6 +65,12 @@ test('the style sheet is at most 8 KB gzipped', () => {
   assert.ok(gzipped(read('static/pages/pages.css')) <= 8 * 1024);
 });
 
+test('the style sheet names no id: a page of a user has its own', () => {
+  const rules = read('static/pages/pages.css').replaceAll(/\/\*[^]*?\*\/|\{[^{}]*\}/g, '{}');
+  assert.doesNotMatch(rules, /#[a-z]/i);
+  assert.doesNotMatch(rules, /(^|[\s,])(section|article|nav|aside) \w/m);
+});
+
 test('nothing turns text into markup or code', () => {
   for (const name of files.filter((file) => /\.(js|html)$/.test(file))) {
     const found = read(name).match(
