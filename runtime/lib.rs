@@ -11,6 +11,7 @@ pub mod schema;
 pub mod rules;
 
 pub mod protocol;
+pub mod verdict;
 
 pub mod metrics;
 
@@ -20,6 +21,7 @@ pub mod store;
 pub mod auth;
 pub mod event_bus;
 pub mod expiry;
+pub mod refusals;
 
 pub mod channels;
 pub mod presence;

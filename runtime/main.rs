@@ -6,7 +6,7 @@ use clap::Parser;
 use tidewire::cli::arguments::{Arguments, CliCommand};
 use tidewire::cli::{
     check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema, serve, token,
-    user,
+    user, why,
 };
 
 #[global_allocator]
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Some(CliCommand::Token(arguments)) => token::run(&arguments.command),
         Some(CliCommand::User(arguments)) => user::run(&arguments.command),
         Some(CliCommand::New(arguments)) => new::run(&arguments),
+        Some(CliCommand::Why(arguments)) => why::run(&arguments),
         None => dev::run(&arguments.dev),
     }
 }

@@ -9,6 +9,7 @@ mod batch;
 mod body;
 mod canonical;
 mod error;
+mod explaining;
 mod filter;
 mod intake;
 mod lease;
@@ -34,18 +35,20 @@ use parking_lot::RwLock;
 use crate::auth::Identity;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
+use crate::refusals::note_evidence;
 use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
-    ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
-    LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored,
-    Test, Unit, Who,
+    ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Evidence, Expand,
+    Idempotency, LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store,
+    StoreError, Stored, Test, Unit, Who, Witness,
 };
 
 pub use answer::{AnswerFor, json_of_all, json_of_each, json_of_one, number_of};
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
+pub use explaining::{RuleAnswer, RuleQuestion, RuleReason};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use lease::LeaseRequest;
@@ -194,7 +197,7 @@ impl Repository {
     ) -> Vec<Result<Written, RepositoryError>> {
         let one = |at: &usize| {
             let (mutation, mid) = &mutations[*at];
-            let attempt = self.attempt(writer, std::slice::from_ref(mutation), mid.clone());
+            let attempt = self.attempt(writer, std::slice::from_ref(mutation), mid.clone(), *at);
             attempt.map(|settled| settled.map_err(UnitRefusal::alone).and_then(only))
         };
         // A unit is queued when its future is first polled, and these are polled in the order of the list.
@@ -207,18 +210,20 @@ impl Repository {
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, UnitRefusal> {
-        match self.attempt(&writer, mutations, mid.clone()).await {
-            Err(refusal) if refusal.is_stale() => self.attempt(&writer, mutations, mid).await,
+        match self.attempt(&writer, mutations, mid.clone(), 0).await {
+            Err(refusal) if refusal.is_stale() => self.attempt(&writer, mutations, mid, 0).await,
             settled => settled,
         }
     }
 
-    /// One validation and one commit, under the schema that is current now.
+    /// One validation and one commit, under the schema that is current now. `first`: the place of the first mutation in what the
+    /// caller sent.
     async fn attempt(
         &self,
         writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
         mid: Option<MutationId>,
+        first: usize,
     ) -> Result<Outcome, UnitRefusal> {
         let current = self.current();
         let at = self.env.now();
@@ -247,10 +252,15 @@ impl Repository {
         let (actor, asker) = (writer.caller.user.clone(), writer.asker.clone());
         let proof = |(op, mutation): (usize, &Mutation)| Some(LeaseProof { op, fence: mutation.if_lease? });
         let leases = mutations.iter().enumerate().filter_map(proof).collect();
-        let unit = Unit { ops, actor, asker, idempotency, leases, generation: current.generation, at };
+        let (generation, witness) = (current.generation, Arc::<Witness>::default());
+        let told = Some(witness.clone());
+        let unit = Unit { ops, actor, asker, idempotency, leases, generation, at, witness: told };
         match self.store.commit(unit).await {
             Ok(outcome) => Ok(outcome),
-            Err(refusal) => Err(self.refused(&current.schema, writer, mutations, refusal).await),
+            Err(refusal) => {
+                pass_on(&witness, first);
+                Err(self.refused(&current.schema, writer, mutations, refusal).await)
+            }
         }
     }
 
@@ -414,6 +424,13 @@ struct MutationAuthor<'a> {
 impl MutationAuthor<'_> {
     fn of(caller: &Identity) -> MutationAuthor<'_> {
         MutationAuthor { caller, asker: Asker::Person(caller.person()) }
+    }
+}
+
+/// What a refused unit told of its reasons, for those who may ask later. `first` as in `Repository::attempt`.
+fn pass_on(witness: &Witness, first: usize) {
+    if let Some(evidence) = witness.take() {
+        note_evidence(Evidence { op: first + evidence.op, ..*evidence });
     }
 }
 

@@ -30,6 +30,7 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
     ("npm pack", "writes a package into `static/`; tests/js/package.test.js packs and loads it"),
+    ("tidewire why ID", "ID is a word for an id; why::command asks with real ones"),
 ];
 
 /// Commands that serve until they are stopped: each in a folder of its own.
@@ -40,7 +41,8 @@ const SERVES: [&str; 4] =
 const BEFORE: [(&str, &str); 1] = [("tidewire user passwd NAME", "tidewire user add NAME")];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
+    "tidewire why",
     "tidewire user import",
     "tidewire user",
     "tidewire user passwd",

@@ -126,5 +126,6 @@ mod unit_differential;
 mod unit_end;
 mod values;
 mod vault;
+mod why;
 mod words;
 mod write_rules;

@@ -60,6 +60,38 @@ pub enum CliCommand {
     Token(TokenArguments),
     /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
+    /// Ask a running server why a request was refused, a record is missing in a list, or an event came or did not.
+    Why(WhyArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArguments {
+    /// `REQUEST` of an error, `REQUEST@CONNECTION` of a frame, `REQUEST:RECORD` of a list, or `CONNECTION:SEQ` of an event.
+    pub id: String,
+    /// Address of the server, as it prints it at its start.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// The administrator who asks, of a server in `dev`: `root:admin`. Other servers take the token in TIDEWIRE_TOKEN.
+    #[arg(long = "as", value_name = "NAME[:ROLE]")]
+    pub name: Option<String>,
+    /// Ask about this user by the rights of now, if nothing is kept of the id.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// With --record: name of the entity, such as Task.
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub entity: Option<String>,
+    /// With --entity: id of the record.
+    #[arg(long, value_name = "ID", requires = "entity")]
+    pub record: Option<String>,
+    /// What the user would do: read, list, update, delete or lease [default: read]
+    #[arg(long, value_name = "WHAT", requires = "entity")]
+    pub operation: Option<String>,
+    /// Of an event: the channel that is meant, such as entity:Task.
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// Print the server's JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,7 @@ mod stream;
 pub mod token;
 pub mod user;
 mod watch;
+pub mod why;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.
 const USAGE: u8 = 2;

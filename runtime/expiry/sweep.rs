@@ -302,6 +302,7 @@ impl Sweep {
             leases: Vec::new(),
             generation: expiring.generation,
             at: self.env.now(),
+            witness: None,
         };
         match self.store.commit(unit).await {
             Ok(outcome) => match outcome.results.into_iter().next() {

@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 /// Extractor of what only administrators do.
-struct Admin(Identity);
+pub(super) struct Admin(pub(super) Identity);
 
 impl FromRequestParts<AppState> for Admin {
     type Rejection = Problem;

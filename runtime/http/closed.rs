@@ -4,6 +4,8 @@
 //! Stands around the routes of entities, so that no handler can forget it. Nothing is asked of the database for an answer that is
 //! no refusal: the store hands out nothing of a closed entity.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
@@ -13,11 +15,13 @@ use axum::response::{IntoResponse, Response};
 use super::identity::Presented;
 use super::problem::Problem;
 use super::state::AppState;
-use crate::ids::shown;
+use crate::ids::{RecordId, Seq, Timestamp, shown};
 use crate::protocol::Code;
+use crate::refusals::note_evidence;
 use crate::repository::{is_absent, suggestion};
-use crate::rules::{Principal, is_closed};
-use crate::schema::{Operation, Schema};
+use crate::rules::{KnownFacts, Principal, Subject, is_closed};
+use crate::schema::{Entity, Operation, Record, Schema, Value};
+use crate::store::{Evidence, RefusalFinding, RuleEvidence};
 
 pub(super) async fn as_if_absent(
     State(state): State<AppState>,
@@ -77,7 +81,27 @@ async fn concealed(
     // The store may fail before the entity was looked for.
     let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &principal));
     let absent = hidden || code == Code::UnknownEntity;
+    if absent && let Some(entity) = schema.by_plural(plural) {
+        note_evidence(closed(&schema, entity, &principal, state.env.now()));
+    }
     Ok(absent.then(|| nothing_there(&schema, plural, &principal)))
+}
+
+/// Why nothing of the entity may be known, whatever records it has: of the rule for reading what depends on no record.
+fn closed(schema: &Schema, entity: &Entity, principal: &Principal, now: Timestamp) -> Evidence {
+    let id = RecordId::from_uuid(uuid::Uuid::nil());
+    let values = vec![Value::Null; entity.fields.len()];
+    let blank = Record { id, version: 1, created_at: now, updated_at: now, values };
+    let subject = Subject { principal, record: &blank, proposal: None };
+    let mut rule = RuleEvidence::of(schema, entity, Operation::Read, subject, &KnownFacts::at(now));
+    rule.clauses.retain_mut(|clause| {
+        let had_values = !clause.values.is_empty();
+        clause.values.retain(|(name, _)| name.starts_with("user"));
+        !had_values || !clause.values.is_empty()
+    });
+    let finding = if principal.is_disabled() { RefusalFinding::Disabled } else { RefusalFinding::Closed };
+    let (name, rule) = (entity.name.clone(), Some(rule));
+    Evidence { op: 0, entity: name, id: Arc::default(), finding, rule, position: Seq::ZERO }
 }
 
 /// Names no entity that is closed to the caller.

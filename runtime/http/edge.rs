@@ -16,12 +16,14 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::headers;
+use super::kept::{self, AskedRequest};
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
 use crate::identity::IdentityError;
 use crate::metrics::Via;
 use crate::protocol::{Code, Params};
+use crate::refusals::{Noted, observe};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,7 +51,7 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
     let _counted = state.metrics.http.request();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let api = request.uri().path().starts_with("/api") || request.uri().path() == "/sse";
-    let (method, started) = (request.method().clone(), Instant::now());
+    let (method, uri, started) = (request.method().clone(), request.uri().clone(), Instant::now());
     let settled = state.proxies.settle(&mut request);
     let is_secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_secure);
     let origins = state.hosts.origins();
@@ -62,12 +64,15 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
         .and_then(|()| set_up(&state, request.uri().path()))
         .and_then(|()| if api && route.is_none() { nowhere(&state, &request) } else { Ok(()) });
     let preflight = if api { origins.preflight(&method, request.headers()) } else { None };
+    let mut noted = Noted::default();
     let mut response = match (admitted, preflight) {
         (Ok(()), Some(preflight)) => preflight,
-        (Ok(()), None) => AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Problem::internal("the handler panicked").into_response()),
+        (Ok(()), None) => {
+            let observed = observe(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+            noted = observed.noted;
+            let panicked = |_| Problem::internal("the handler panicked").into_response();
+            observed.output.unwrap_or_else(panicked)
+        }
         (Err(refusal), _) => refusal.into_response(),
     };
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -76,8 +81,15 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
         state.metrics.errors.told(Via::Http, problem.code());
         seen.log_failure(&problem);
         problem.write(&request_id, &mut response);
+        kept::refused(
+            &state,
+            &AskedRequest { id: &request_id, method: &seen.method, uri: &uri },
+            &problem,
+            noted,
+        );
     } else {
         seen.log();
+        kept::answered(&state, &AskedRequest { id: &request_id, method: &seen.method, uri: &uri }, noted);
     }
     state.metrics.http.answered(route, seen.method.as_str(), seen.status.as_u16(), started.elapsed());
     let headers = response.headers_mut();

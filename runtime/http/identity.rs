@@ -16,6 +16,7 @@ use super::{cookie, guard};
 use crate::auth::{AuthError, Identity};
 use crate::identity::{Admitted, Brought, IdentityError, TicketUse};
 use crate::protocol::Params;
+use crate::refusals::{RefusedCaller, note_caller};
 
 /// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
 /// sight (SEMANTICS R11), unless the server cannot store anything now.
@@ -82,6 +83,7 @@ pub(super) async fn counted(
 ) -> Result<Admitted, Problem> {
     match admitting.await {
         Ok(admitted) => {
+            note_caller(refused_caller(&admitted.identity));
             state.limits.request(&admitted.identity)?;
             Ok(admitted)
         }
@@ -90,6 +92,11 @@ pub(super) async fn counted(
             Err(refused.into())
         }
     }
+}
+
+/// Who is refused, if this request is.
+fn refused_caller(identity: &Identity) -> RefusedCaller {
+    RefusedCaller { user: identity.user.clone(), role: identity.role.clone() }
 }
 
 /// What the request brought along.

@@ -18,9 +18,13 @@ use super::state::AppState;
 use crate::auth::Identity;
 use crate::ids::Timestamp;
 use crate::protocol::{Params, View};
+use crate::refusals::{NotedList, note_list};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
 use crate::store::{At, Column, Counted, ListPage, Who};
+
+/// Bytes of a question that is kept, for administrators who ask why a record is missing.
+const MOST_QUESTION: usize = 4 << 10;
 
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -52,6 +56,9 @@ async fn page(
         QueryContext { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let request = ListRequest::parse(&asked, &params, &state.config.http)?;
     let page = state.repository.list(request.query.clone()).await?;
+    if params.iter().map(|(_, value)| value.len()).sum::<usize>() <= MOST_QUESTION {
+        note_list(|| NotedList { query: request.query.clone(), position: page.seq });
+    }
     let next = request.next(&page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
     Ok(with_json(response, page_json(&page, &request.shape, next.as_deref())?))

@@ -23,8 +23,10 @@ mod headers;
 mod health;
 mod history;
 pub mod identity;
+mod inspect;
 mod issuers;
 mod json_body;
+mod kept;
 mod limits;
 pub mod lingering;
 mod lists;
@@ -51,6 +53,7 @@ mod sse;
 mod state;
 pub mod timed_stream;
 pub mod tls;
+mod why;
 mod windows;
 mod ws;
 
@@ -83,6 +86,8 @@ pub fn router(state: AppState) -> Router {
         .merge(activity::routes())
         .merge(changes::routes())
         .merge(admin::routes())
+        .merge(why::routes())
+        .merge(inspect::routes())
         .merge(rooms::routes())
         .merge(sse::routes())
         .merge(session::routes())

@@ -8,6 +8,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod describer;
+mod inspect;
 mod messages;
 mod operations;
 mod parameters;
@@ -82,6 +83,7 @@ impl Describer<'_> {
         self.shared_bodies(&entities);
         self.auth_bodies();
         self.admin_bodies();
+        self.inspect_bodies();
         self.message_bodies();
         self.session_bodies();
         self.shared_parameters();

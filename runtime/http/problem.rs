@@ -138,6 +138,11 @@ impl Problem {
         &self.0.detail
     }
 
+    /// The operation of a batch that is at fault.
+    pub(super) fn op(&self) -> Option<usize> {
+        self.0.op
+    }
+
     pub(super) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }

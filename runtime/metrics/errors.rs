@@ -17,6 +17,18 @@ pub enum Via {
     Sse,
 }
 
+impl Via {
+    /// As metrics and answers name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Via::Http => "http",
+            Via::Ws => "ws",
+            Via::Poll => "poll",
+            Via::Sse => "sse",
+        }
+    }
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct ErrorMetrics {

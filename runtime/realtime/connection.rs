@@ -23,15 +23,17 @@ use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
 use super::rooms::RoomSeats;
-use super::roster::{Expulsion, RosterSeat};
-use super::session::{Effect, Input, Now, Passed, Session};
+use super::roster::{Expulsion, RosterSeat, SeatOrder};
+use super::session::{Effect, Input, Now, Passed, RefusedFrame, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
-use crate::ids::Seq;
-use crate::protocol::{CloseCode, WireForm};
+use crate::ids::{ConnectionId, Seq};
+use crate::protocol::{CloseCode, Code, WireForm};
+use crate::refusals::{KeptRefusal, Observed, Refusals, RefusedCaller, RefusedOperation, observe};
+use crate::store::Evidence;
 
 /// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
 const WRITE_BYTES: usize = 256 << 10;
@@ -70,6 +72,11 @@ pub(super) struct Connection<T> {
     pub(super) credential: Credential,
     /// Clients come back at a random moment within this time after a planned stop.
     pub(super) drain_spread: Duration,
+    /// That its peer was told.
+    pub(super) id: ConnectionId,
+    pub(super) refusals: Arc<Refusals>,
+    /// Of a lease that was just refused.
+    pub(super) evidence: Option<Box<Evidence>>,
 }
 
 /// Completes with the next news. Never completes when there is no sender.
@@ -117,7 +124,7 @@ impl<T: Transport> Connection<T> {
         // One future for the whole life: each new one would cost a place in the list of those who wait.
         let mut told = pin!(next(news));
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
-        let mut expelled = pin!(self.seat.clone().expelled());
+        let mut ordered = pin!(self.seat.clone().ordered());
         let ended = loop {
             let deadline = self.session.next_deadline();
             if tick.deadline() > deadline {
@@ -129,7 +136,14 @@ impl<T: Transport> Connection<T> {
                     told.set(next(news));
                     LoopEvent::Told(latest)
                 }
-                why = &mut expelled => LoopEvent::Expelled(why),
+                order = &mut ordered => match order {
+                    SeatOrder::End(why) => LoopEvent::Expelled(why),
+                    SeatOrder::Show => {
+                        self.seat.show(|| self.session.rows());
+                        ordered.set(self.seat.clone().ordered());
+                        continue;
+                    }
+                },
                 () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
@@ -294,7 +308,31 @@ impl<T: Transport> Connection<T> {
         self.session.trailer(reached)
     }
 
+    /// Keeps what the peer is refused, before it is told, for administrators who ask why.
+    fn keep_refused(&mut self) {
+        for refused in self.session.take_refused() {
+            let RefusedFrame { request_id, channel, code, message, evidence } = refused;
+            let identity = self.credential.identity();
+            let caller = RefusedCaller { user: identity.user.clone(), role: identity.role.clone() };
+            let id = request_id.map(|request| format!("{request}@{}", self.id)).unwrap_or_default();
+            let message = (code != Code::BadFrame && code != Code::ValidationFailed).then_some(message);
+            self.refusals.keep(KeptRefusal {
+                id,
+                at: self.env.now(),
+                via: self.transport.via(),
+                caller: Some(caller),
+                operation: RefusedOperation::Frame { channel },
+                code,
+                message,
+                cause: None,
+                evidence: evidence.or_else(|| self.evidence.take()),
+            });
+        }
+        self.evidence = None;
+    }
+
     async fn perform(&mut self, effects: Vec<Effect>, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+        self.keep_refused();
         for effect in effects {
             match effect {
                 Effect::Write(frames) => self.write(vec![frames]).await?,
@@ -336,8 +374,9 @@ impl<T: Transport> Connection<T> {
                 Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
                 Effect::Leave { channel } => self.rooms.leave(&channel),
                 Effect::Lease { resource, wanted, request_id } => {
-                    let answer =
-                        Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
+                    let asked = observe(self.leases.ask(self.credential.identity(), &resource, &wanted));
+                    let Observed { output: answer, mut noted } = Box::pin(asked).await;
+                    self.evidence = noted.evidence_of(None);
                     let input = Input::Leased { resource, request_id, answer };
                     let effects = self.session.on(self.now(), input);
                     Box::pin(self.perform(effects, reading)).await?;

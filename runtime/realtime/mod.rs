@@ -30,6 +30,7 @@ pub mod rooms;
 pub mod roster;
 pub mod session;
 pub mod sessions;
+pub mod subscription_row;
 pub mod transport;
 pub mod websocket;
 pub mod websocket_manager;

@@ -14,10 +14,12 @@ use serde_json::value::RawValue;
 use crate::identity::{Admitted, Identities, IdentityError};
 use crate::protocol::server_frame::ErrorPayload;
 use crate::protocol::{Code, Retry};
+use crate::refusals::{Observed, observe};
 use crate::repository::{
     AnswerFor, Batch, MutateRequest, Repository, RepositoryError, json_of_all, json_of_each, json_of_one,
 };
 use crate::schema::value::write_json_of;
+use crate::store::Evidence;
 
 /// Mutations of one connection that may wait for their answers. While there are so many, nothing more is read from its peer.
 const MOST: usize = 64;
@@ -38,6 +40,8 @@ pub struct MutationRefusal {
     errors: Option<Box<RawValue>>,
     op: Option<usize>,
     current: Option<Box<RawValue>>,
+    /// For those who may ask why.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// A mutation with its answer.
@@ -149,7 +153,10 @@ async fn admit(mut asked: AskedMutation, repository: Arc<Repository>) -> AskedMu
 async fn settle(admitted: AskedMutation, repository: Arc<Repository>) -> AnsweredMutation {
     let AskedMutation { request_id, caller, request } = admitted;
     let mutated = match request {
-        Ok(request) => perform(&repository, &caller, request).await,
+        Ok(request) => {
+            let Observed { output, mut noted } = observe(perform(&repository, &caller, request)).await;
+            output.map_err(|refusal| MutationRefusal { evidence: noted.evidence_of(refusal.op), ..refusal })
+        }
         Err(refusal) => Err(refusal),
     };
     let mutated = mutated.unwrap_or_else(|refusal| Mutated::Refused(Box::new(refusal)));
@@ -190,7 +197,7 @@ fn write_error(error: RepositoryError, json: &mut Vec<u8>) {
 
 impl MutationRefusal {
     fn new(code: Code, message: String) -> MutationRefusal {
-        MutationRefusal { code, message, errors: None, op: None, current: None }
+        MutationRefusal { code, message, errors: None, op: None, current: None, evidence: None }
     }
 
     fn of_caller(error: IdentityError) -> MutationRefusal {
@@ -226,6 +233,7 @@ impl From<RepositoryError> for MutationRefusal {
             errors: if errors.is_empty() { None } else { serde_json::value::to_raw_value(&errors).ok() },
             op: error.op(),
             current: error.current().and_then(|record| raw(&record.json)),
+            evidence: None,
         }
     }
 }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use super::subscription_row::SubscriptionRow;
 use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
 use crate::ids::{ConnectionId, Timestamp};
@@ -48,6 +50,16 @@ pub struct RosterRow {
     pub depth: Option<Depth>,
 }
 
+/// A connection, looked at from close by.
+#[derive(Debug)]
+pub struct LookedAt {
+    pub row: RosterRow,
+    pub rows: Vec<SubscriptionRow>,
+}
+
+/// How long a connection may take to show its subscriptions.
+const LOOK_TIME: Duration = Duration::from_secs(5);
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -60,14 +72,38 @@ struct RosterEntry {
     who: Newcomer,
     subscriptions: Arc<AtomicUsize>,
     outbox: Option<Arc<Outbox>>,
-    expulsion: watch::Sender<Option<Expulsion>>,
+    orders: watch::Sender<SeatOrders>,
+    lookers: Arc<Mutex<Vec<Looker>>>,
+}
+
+/// Who wants to see the subscriptions of a connection.
+type Looker = oneshot::Sender<Vec<SubscriptionRow>>;
+
+/// What a connection was asked from outside so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct SeatOrders {
+    expulsion: Option<Expulsion>,
+    /// How often it was looked at.
+    looks: u64,
+}
+
+/// What a connection is asked from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatOrder {
+    End(Expulsion),
+    /// Show the subscriptions.
+    Show,
 }
 
 /// What the loop of a connection knows of its place in the roster.
 #[derive(Debug, Clone)]
 pub struct RosterSeat {
     subscriptions: Arc<AtomicUsize>,
-    expulsion: watch::Receiver<Option<Expulsion>>,
+    orders: watch::Receiver<SeatOrders>,
+    /// Looks that were answered, or are answered with the next `show`.
+    looks: u64,
+    /// Held for one push or one take.
+    lookers: Arc<Mutex<Vec<Looker>>>,
 }
 
 impl RosterSeat {
@@ -75,22 +111,39 @@ impl RosterSeat {
         self.subscriptions.store(count, Ordering::Relaxed);
     }
 
-    /// Completes when the connection is to end.
-    pub async fn expelled(mut self) -> Expulsion {
-        match self.expulsion.wait_for(Option::is_some).await.map(|why| *why) {
-            Ok(Some(why)) => why,
+    /// Completes with the next order.
+    pub async fn ordered(mut self) -> SeatOrder {
+        let known = self.looks;
+        let news = |orders: &SeatOrders| orders.expulsion.is_some() || orders.looks > known;
+        match self.orders.wait_for(news).await.map(|orders| orders.expulsion) {
+            Ok(Some(why)) => SeatOrder::End(why),
+            Ok(None) => SeatOrder::Show,
             // Its place was given back, so its loop has ended.
-            Ok(None) | Err(_) => std::future::pending().await,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Answers those who look.
+    pub fn show(&mut self, rows: impl Fn() -> Vec<SubscriptionRow>) {
+        self.looks = self.orders.borrow().looks;
+        for looker in std::mem::take(&mut *self.lookers.lock()) {
+            // An administrator who went away misses nothing.
+            let _ = looker.send(rows());
         }
     }
 }
 
 impl Roster {
     pub(super) fn enter(&self, key: ConnectionKey, who: Newcomer) -> RosterSeat {
-        let expulsion = watch::Sender::new(None);
-        let seat = RosterSeat { subscriptions: Arc::default(), expulsion: expulsion.subscribe() };
-        let subscriptions = seat.subscriptions.clone();
-        self.entries.lock().insert(key, RosterEntry { who, subscriptions, outbox: None, expulsion });
+        let orders = watch::Sender::new(SeatOrders::default());
+        let seat = RosterSeat {
+            subscriptions: Arc::default(),
+            orders: orders.subscribe(),
+            looks: 0,
+            lookers: Arc::default(),
+        };
+        let (subscriptions, lookers) = (seat.subscriptions.clone(), seat.lookers.clone());
+        self.entries.lock().insert(key, RosterEntry { who, subscriptions, outbox: None, orders, lookers });
         seat
     }
 
@@ -134,20 +187,42 @@ impl Roster {
     pub fn expel(&self, id: ConnectionId, why: Expulsion) -> bool {
         let entries = self.entries.lock();
         let found = entries.values().find(|entry| entry.who.id == id);
-        found.is_some_and(|entry| entry.expulsion.send_replace(Some(why)).is_none())
+        found.is_some_and(|entry| entry.end(why).is_none())
+    }
+
+    /// The connection and its subscriptions. `None` where there is none of this id, or it ends.
+    pub async fn look(&self, id: ConnectionId) -> Option<LookedAt> {
+        let (row, answer) = {
+            let entries = self.entries.lock();
+            let entry = entries.values().find(|entry| entry.who.id == id)?;
+            let (looker, answer) = oneshot::channel();
+            entry.lookers.lock().push(looker);
+            entry.orders.send_modify(|orders| orders.looks += 1);
+            (entry.row(), answer)
+        };
+        // The loop of a connection may wait for its peer, which takes as long as a write may take.
+        let rows = tokio::time::timeout(LOOK_TIME, answer).await.ok()?.ok()?;
+        Some(LookedAt { row, rows })
     }
 
     /// Ends every connection of a user.
     pub fn expel_user(&self, user: &str, why: Expulsion) {
         for entry in self.entries.lock().values() {
             if entry.who.user.as_deref() == Some(user) {
-                entry.expulsion.send_replace(Some(why));
+                entry.end(why);
             }
         }
     }
 }
 
 impl RosterEntry {
+    /// Orders the end; answers the reason for which it was ordered before.
+    fn end(&self, why: Expulsion) -> Option<Expulsion> {
+        let mut before = None;
+        self.orders.send_modify(|orders| before = orders.expulsion.replace(why));
+        before
+    }
+
     fn row(&self) -> RosterRow {
         let Newcomer { id, user, address, opened } = self.who.clone();
         let subscriptions = self.subscriptions.load(Ordering::Relaxed);

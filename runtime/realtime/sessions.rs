@@ -35,6 +35,7 @@ use crate::metrics::{Metrics, Moment, Refusal, Via, resident_bytes};
 use crate::outbox::OutboxLimits;
 use crate::presence::{AttendeeKey, Presence};
 use crate::protocol::{CloseCode, Code};
+use crate::refusals::Refusals;
 use crate::repository::Repository;
 use crate::rules::{Person, Principal};
 use crate::store::principal::USER;
@@ -53,6 +54,7 @@ pub struct Sessions {
     reader: LiveReader,
     repository: Arc<Repository>,
     metrics: Arc<Metrics>,
+    refusals: Arc<Refusals>,
     env: Env,
     /// Given once, before the first connection.
     presence: OnceLock<Presence>,
@@ -134,6 +136,7 @@ impl Sessions {
             reader,
             repository,
             metrics,
+            refusals: Arc::default(),
             env,
             presence: OnceLock::new(),
         })
@@ -213,6 +216,11 @@ impl Sessions {
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What connections, polls and requests were refused lately.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub fn stats(&self) -> Stats {
@@ -408,7 +416,7 @@ impl Sessions {
         around: Surroundings,
         entrant: Entrant,
     ) -> Box<Connection<T>> {
-        let Entrant { place, seat, .. } = entrant;
+        let Entrant { id, place, seat, .. } = entrant;
         let owner = arrived.identity.idempotency_owner();
         let now = Now { instant: Instant::now(), wall: self.env.now() };
         let expires = arrived.state().and_then(|state| state.expires);
@@ -453,6 +461,9 @@ impl Sessions {
             owner,
             write_timeout,
             drain_spread: config.drain_spread,
+            id,
+            refusals: self.refusals.clone(),
+            evidence: None,
         })
     }
 }

@@ -72,6 +72,7 @@ impl Repository {
             idempotency: None,
             generation,
             at,
+            witness: None,
         };
         match self.store.commit(unit).await {
             Ok(_) => Ok(referring),

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use super::error::{self, RepositoryError};
-use super::{Repository, entity_of, validate};
+use super::{Repository, entity_of, pass_on, validate};
 use crate::rules::{Asker, Person};
-use crate::store::{At, CommitError, LeaseAct, LeaseOp, LeaseState, Op, OpStatus, RecordLease, Unit};
+use crate::store::{
+    At, CommitError, LeaseAct, LeaseOp, LeaseState, Op, OpStatus, RecordLease, Unit, Witness,
+};
 
 /// What is wanted of the lease of a record.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ impl Repository {
         let entity = entity_of(&current.schema, &request.entity).map_err(|_| missing())?;
         let id = validate::address(entity, &request.id).map_err(|_| missing())?;
         let op = LeaseOp { entity: entity.name.clone(), id, act: request.act.clone() };
+        let witness = Arc::<Witness>::default();
         let unit = Unit {
             ops: vec![Op::Lease(Box::new(op))],
             actor: person.and_then(|person| person.id.clone()),
@@ -59,6 +62,7 @@ impl Repository {
             leases: Vec::new(),
             generation: current.generation,
             at: self.env.now(),
+            witness: Some(witness.clone()),
         };
         match self.store.commit(unit).await {
             Ok(outcome) => match outcome.results.first().map(|result| result.status) {
@@ -67,8 +71,13 @@ impl Repository {
                     Err(RepositoryError::Storage("a lease came back as something else".to_owned()))
                 }
             },
-            Err(CommitError::NotFound { .. }) => Err(missing()),
-            Err(refusal) => Err(error::of_lease(refusal, &entity.name)),
+            Err(refusal) => {
+                pass_on(&witness, 0);
+                match refusal {
+                    CommitError::NotFound { .. } => Err(missing()),
+                    refusal => Err(error::of_lease(refusal, &entity.name)),
+                }
+            }
         }
     }
 

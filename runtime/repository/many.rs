@@ -86,6 +86,7 @@ impl Repository {
                 leases: Vec::new(),
                 generation: request.generation,
                 at,
+                witness: None,
             };
             match self.store.commit(unit).await {
                 Ok(outcome) => return answer(outcome),

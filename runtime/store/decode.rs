@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::{Change, Rows};
-use crate::ids::Timestamp;
+use crate::ids::{RecordId, Timestamp};
 use crate::schema::{Entity, FieldKind, Record, Value, text_form};
 
 impl Change {
@@ -17,15 +17,20 @@ impl Change {
     }
 }
 
+/// A record from the JSON in which it is stored.
+pub fn record_of(entity: &Entity, id: &RecordId, json: &[u8]) -> Record {
+    record(id, entity, &members(json))
+}
+
 /// The image before an update holds the old values of what changed, among them none of the columns that every change changes.
 fn decode(change: &Change, entity: &Entity) -> Rows {
     let after = change.after.as_deref().map(members).unwrap_or_default();
     let before = change.before.as_deref().map(members).unwrap_or_default();
-    let new = change.after.as_ref().map(|_| record(change, entity, &after));
+    let new = change.after.as_ref().map(|_| record(&change.id, entity, &after));
     let old = change.before.as_ref().map(|_| {
         let mut whole = after;
         whole.extend(before);
-        let mut old = record(change, entity, &whole);
+        let mut old = record(&change.id, entity, &whole);
         if new.is_some() {
             old.version = old.version.saturating_sub(1);
         }
@@ -42,14 +47,14 @@ pub(in crate::store) fn members(image: &[u8]) -> ImageMembers<'_> {
     serde_json::from_slice(image).unwrap_or_default()
 }
 
-fn record(change: &Change, entity: &Entity, members: &ImageMembers<'_>) -> Record {
+fn record(id: &RecordId, entity: &Entity, members: &ImageMembers<'_>) -> Record {
     let raw = |name: &str| members.get(name).map_or("null", |raw| raw.get());
     let time = |name: &str| {
         let text = serde_json::from_str::<&str>(raw(name)).ok();
         Timestamp(text.and_then(text_form::millis).unwrap_or(0))
     };
     Record {
-        id: change.id.clone(),
+        id: id.clone(),
         version: serde_json::from_str(raw("version")).unwrap_or_default(),
         created_at: time("created_at"),
         updated_at: time("updated_at"),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{LeaseOp, LeaseProof, LeaseState, Stored};
+use super::{LeaseOp, LeaseProof, LeaseState, Stored, Witness};
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::rules::{Asker, Condition};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
@@ -24,6 +24,8 @@ pub struct Unit {
     pub generation: Generation,
     /// Becomes `created_at`, `updated_at` and the change's time.
     pub at: Timestamp,
+    /// Is told why the unit is refused.
+    pub witness: Option<Arc<Witness>>,
 }
 
 /// One validated operation. Values are of the field's type, within its constraints; references are checked inside

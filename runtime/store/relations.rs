@@ -15,6 +15,8 @@ pub use super::lookups::{FollowingField, LookupField, LookupReach};
 /// The entities of one schema.
 #[derive(Debug)]
 pub struct Relations {
+    /// That they were made of, for the words of explanations.
+    pub schema: Arc<Schema>,
     /// In the order of the schema.
     relations: Vec<Relation>,
     places: HashMap<EntityName, usize>,
@@ -129,7 +131,8 @@ impl Relations {
         read_needs.add(&Needs::of_names(schema.names()));
         let mut trigger_needs = Needs::default();
         relations.iter().for_each(|relation| trigger_needs.add(&Needs::of_triggers(&relation.entity)));
-        Relations { relations, places, read_needs, trigger_needs, rights: Rights::of(schema) }
+        let (schema, rights) = (Arc::new(schema.clone()), Rights::of(schema));
+        Relations { schema, relations, places, read_needs, trigger_needs, rights }
     }
 
     /// `None` for an entity that the schema does not have.

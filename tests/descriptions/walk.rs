@@ -47,7 +47,9 @@ fn template(address: &str) -> String {
         ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
         ["", "api", "admin", "users", _, "name"] => "/api/admin/users/{id}/name".to_owned(),
-        ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
+        ["", "api", "admin", kind, _] if !["websocket", "inspect"].contains(kind) => {
+            format!("/api/admin/{kind}/{{id}}")
+        }
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
@@ -239,6 +241,7 @@ async fn administration(walk: &mut Walk, app: &TestApp) {
     walk.step("GET /api/realtime/presence/Task", Value::Null, (200, "")).await;
     walk.step("GET /api/realtime/presence/Task/none", Value::Null, (404, "NOT_FOUND")).await;
     walk.step("GET /api/realtime/presence/Task?limit=0", Value::Null, (400, "BAD_QUERY")).await;
+    inspection(walk).await;
     for kind in ["connections", "sessions"] {
         let list = format!("GET /api/admin/{kind}");
         walk.step(&list, Value::Null, (403, "FORBIDDEN")).await;
@@ -250,6 +253,24 @@ async fn administration(walk: &mut Walk, app: &TestApp) {
         walk.step(&format!("{end}?as=ops:admin"), Value::Null, (204, "")).await;
         walk.step(&format!("{end}?as=ops:admin"), Value::Null, (404, "NOT_FOUND")).await;
     }
+}
+
+async fn inspection(walk: &mut Walk) {
+    let refused = walk.step("GET /api/admin/inspect/refusals", Value::Null, (403, "FORBIDDEN")).await;
+    let id = refused.json["requestId"].as_str().unwrap();
+    walk.step(&format!("GET /api/admin/why/{id}"), Value::Null, (403, "FORBIDDEN")).await;
+    walk.step(&format!("GET /api/admin/why/{id}?as=ops:admin"), Value::Null, (200, "")).await;
+    walk.step("GET /api/admin/why/none?as=ops:admin", Value::Null, (404, "NOT_FOUND")).await;
+    walk.step("GET /api/admin/why/none?entity=Task&as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
+    let task = format!("entity=Task&record={ABSENT}&as=ops:admin");
+    walk.step(&format!("GET /api/admin/why/none?{task}"), Value::Null, (200, "")).await;
+    walk.step("GET /api/admin/explain", Value::Null, (403, "FORBIDDEN")).await;
+    walk.step(&format!("GET /api/admin/explain?{task}"), Value::Null, (200, "")).await;
+    walk.step("GET /api/admin/explain?as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /api/admin/explain?entity=X&record=x&as=ops:admin", Value::Null, (404, "UNKNOWN_ENTITY"))
+        .await;
+    walk.step("GET /api/admin/inspect/refusals?limit=0&as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /api/admin/inspect/refusals?as=ops:admin", Value::Null, (200, "")).await;
 }
 
 async fn records(walk: &mut Walk) {

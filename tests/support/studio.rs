@@ -236,6 +236,7 @@ pub(crate) fn unit(ops: impl IntoIterator<Item = Op>) -> Unit {
         leases: Vec::new(),
         generation: Generation(1),
         at: NOON,
+        witness: None,
     }
 }
 

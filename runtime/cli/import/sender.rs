@@ -24,6 +24,7 @@ pub(in crate::cli) struct Sender {
     url: Url,
     /// `as=ada`, if a name was given.
     caller: Option<String>,
+    token: Option<String>,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -76,7 +77,19 @@ impl Sender {
             .no_proxy();
         let client = client.build().map_err(|error| failed(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Sender { url, caller, client, runtime: runtime.map_err(|error| failed(error.to_string()))? })
+        Ok(Sender {
+            url,
+            caller,
+            token: None,
+            client,
+            runtime: runtime.map_err(|error| failed(error.to_string()))?,
+        })
+    }
+
+    /// The caller is the one of this token.
+    #[must_use]
+    pub(in crate::cli) fn with_token(self, token: Option<String>) -> Sender {
+        Sender { token, ..self }
     }
 
     /// Sends a batch; every operation in it must be known again by its mutation id, for it may be sent twice.
@@ -118,6 +131,9 @@ impl Sender {
         let mut request = self.client.request(asked.method.clone(), url.clone());
         if let Some(key) = &asked.key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         if let Some(body) = &asked.body {
             request = request.header("Content-Type", "application/json").body(body.clone());

@@ -7,9 +7,7 @@ mod file;
 mod scene;
 mod told;
 mod trial;
-mod verdict;
 mod why;
-mod world;
 
 use std::process::ExitCode;
 

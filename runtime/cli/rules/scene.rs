@@ -7,7 +7,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{FileMember, RulesReader, Word, json, members, object};
-use super::world::{USER, World, copy_lookups};
 use crate::auth::{GUEST_ROLE, SERVICE_PREFIX};
 use crate::env::Env;
 use crate::ids::{RecordId, Timestamp};
@@ -15,6 +14,7 @@ use crate::repository::{default_value, suggestion as meant, value_of_json};
 use crate::rules::Person;
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value, text_form};
+use crate::verdict::{USER, World, copy_lookups};
 
 /// The anonymous caller; every file knows it.
 pub(super) const NOBODY: &str = "nobody";

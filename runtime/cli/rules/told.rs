@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::verdict::{JudgedRule, Reason, RuleVerdict};
 use crate::rules::{Explanation, Truth};
 use crate::schema::{Entity, Field, FieldIndex, Operation};
+use crate::verdict::{JudgedRule, Reason, RuleVerdict};
 
 /// The rules that were asked, each with its parts, then what follows.
 pub(super) fn verdict(verdict: &RuleVerdict, entity: &Entity, indent: &str) -> String {

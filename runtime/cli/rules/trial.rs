@@ -10,14 +10,14 @@ use super::cases::{self, Case, Shown};
 use super::file::{self, RulesReader, members};
 use super::scene::Scene;
 use super::told;
-use super::verdict::{Question, Reason, judge};
-use super::world::principal;
 use crate::cli::arguments::RulesTestArguments;
 use crate::cli::check::count;
 use crate::cli::config::{color_of_stderr, effective};
 use crate::cli::loading::Refused;
 use crate::rules::Proposal;
 use crate::schema::{self, Operation, Record, Schema};
+use crate::verdict::principal;
+use crate::verdict::{Question, Reason, judge};
 
 /// In the schema folder; deeper folders hold no schema files.
 const FOLDER: &str = "tests";

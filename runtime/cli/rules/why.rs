@@ -4,8 +4,6 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::told;
-use super::verdict::{Question, judge};
-use super::world::{World, copy_lookups, principal};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
@@ -18,6 +16,8 @@ use crate::rules::{Person, Principal, Proposal};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
 use crate::store::{GlanceRecords, choice};
+use crate::verdict::{Question, judge};
+use crate::verdict::{World, copy_lookups, principal};
 
 /// Exit code 0 for what is allowed, 1 for what is not, 2 for a question that cannot be answered.
 pub(super) fn run(arguments: &RulesWhyArguments) -> ExitCode {

@@ -18,8 +18,9 @@ use crate::schema::message::quoted;
 /// Names the file, so it cannot be in it.
 pub const FILE_VARIABLE: &str = "TIDEWIRE_CONFIG";
 
-/// Variables with our prefix that are not for the server: `TIDEWIRE_BIN` tells benchmarks and browser tests what to start.
-const NOT_OURS: [&str; 2] = [FILE_VARIABLE, "TIDEWIRE_BIN"];
+/// Variables with our prefix that are not for the server: `TIDEWIRE_BIN` tells benchmarks and browser tests what to start, and
+/// `TIDEWIRE_TOKEN` who asks in `tidewire why`.
+const NOT_OURS: [&str; 3] = [FILE_VARIABLE, "TIDEWIRE_BIN", "TIDEWIRE_TOKEN"];
 
 /// What a command line says about settings, before anything of it is understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

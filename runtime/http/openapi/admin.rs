@@ -8,16 +8,16 @@ use super::operations::{ANY, ASKED, CALLED, DescribedRoute, OperationPlan};
 use crate::protocol::Code;
 use crate::schema::record_schema::ObjectSchema;
 
-/// A route of this file.
-struct AdminRoute {
-    verb: &'static str,
-    path: &'static str,
-    id: &'static str,
-    summary: &'static str,
-    parameters: Vec<Json>,
-    answer: ResponseObject,
-    codes: &'static [Code],
-    body: Option<Json>,
+/// A route for the role `admin`.
+pub(super) struct AdminRoute {
+    pub(super) verb: &'static str,
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: Vec<Json>,
+    pub(super) answer: ResponseObject,
+    pub(super) codes: &'static [Code],
+    pub(super) body: Option<Json>,
 }
 
 impl Describer<'_> {
@@ -106,6 +106,13 @@ impl Describer<'_> {
                 body: Some(self.json_body(self.shared_ref("NewLoginName"))),
             },
         ];
+        self.admin_routes(routes)
+    }
+
+    pub(super) fn admin_routes(
+        &mut self,
+        routes: impl IntoIterator<Item = AdminRoute>,
+    ) -> Vec<DescribedRoute> {
         let mut described = Vec::new();
         for AdminRoute { verb, path, id, summary, mut parameters, answer, codes, body } in routes {
             parameters.extend(self.caller_parameters().to_vec());

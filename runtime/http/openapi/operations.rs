@@ -135,6 +135,7 @@ impl Describer<'_> {
         listed.extend(self.sessions());
         listed.extend(self.auth());
         listed.extend(self.admin());
+        listed.extend(self.inspect());
         listed.extend(self.about());
         listed
     }

@@ -26,6 +26,7 @@ impl Session {
                 let mut turn = Turn::new(now, self.form);
                 let frame = self.on_note(&mut turn, frame, note, on_lag);
                 self.settle(&mut turn);
+                self.refused.append(&mut turn.take_refused());
                 Passed { frame: frame.filter(|frame| !frame.is_empty()), effects: turn.into_effects() }
             }
         }

@@ -16,6 +16,7 @@ impl Session {
             self.take(&mut turn, input);
             self.settle(&mut turn);
         }
+        self.refused.append(&mut turn.take_refused());
         turn.into_effects()
     }
 
@@ -46,7 +47,7 @@ impl Session {
             }
             Input::Expelled(why) => self.on_expelled(turn, why),
             Input::PresenceBusy { ask } => self.on_presence_busy(turn, &ask),
-            Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
+            Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), mutated),
             Input::Leased { resource, request_id, answer } => {
                 self.on_leased(turn, &resource, request_id.as_deref(), answer);
             }

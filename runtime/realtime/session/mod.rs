@@ -39,6 +39,7 @@ mod known_person;
 mod leases;
 mod liveness;
 mod login_end;
+mod looked_at;
 mod mutated;
 mod phase;
 mod presence;
@@ -61,3 +62,4 @@ mod turn;
 
 pub use input::{Effect, Input, LoginStart, Now, Passed, SessionStart, Surroundings};
 pub use state::Session;
+pub use turn::RefusedFrame;

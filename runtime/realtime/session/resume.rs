@@ -31,6 +31,7 @@ impl Session {
                 // A lagging peer knows of no event between its last one and `since`, so `prev` is what it was sent.
                 let prev = if cause == Cause::Lagged { subscription.sent } else { since.seq };
                 subscription.sent = prev;
+                subscription.since.get_or_insert(since.seq);
                 subscription.phase =
                     Phase::Following(Replay { at: since.seq, prev, tail_of: TailOf::Nothing });
                 self.on_recovered(turn, key.slot, &cause, survey);

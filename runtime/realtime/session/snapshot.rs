@@ -27,6 +27,7 @@ impl Session {
         let complete = !rows.value.more || enough;
         let started = first.unwrap_or(rows.seq);
         subscription.sent = started;
+        subscription.since.get_or_insert(started);
         if complete {
             let replay = Replay { at: started, prev: started, tail_of: TailOf::Snapshot };
             subscription.phase = Phase::Following(replay);

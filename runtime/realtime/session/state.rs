@@ -15,7 +15,7 @@ use super::read_queue::ReadQueue;
 use super::room_stays::SessionRooms;
 use super::slots::Slots;
 use super::told_trailer::ToldTrailer;
-use super::turn::{Envelope, Turn};
+use super::turn::{Envelope, RefusedFrame, Turn};
 use crate::channels::AttachmentId;
 use crate::channels::encode::Encoder;
 use crate::ids::Seq;
@@ -59,6 +59,8 @@ pub struct Session {
     pub(super) trailer: Option<Box<ToldTrailer>>,
     /// The channels of the address of a stream.
     pub(super) followed: HashSet<Arc<str>>,
+    /// What the peer was refused and the loop has not kept yet.
+    pub(super) refused: Vec<RefusedFrame>,
 }
 
 /// How far the outbox has come for all live subscriptions together.
@@ -112,6 +114,7 @@ impl Session {
             mark: None,
             trailer: None,
             followed: HashSet::new(),
+            refused: Vec::new(),
             expiry_warning: login.map_or(EXPIRY_WARNING, |login| login.warning),
         }
     }
@@ -138,6 +141,11 @@ impl Session {
         self.liveness.wrote(now, bytes);
     }
 
+    /// What the peer was refused since this was asked last.
+    pub fn take_refused(&mut self) -> Vec<RefusedFrame> {
+        std::mem::take(&mut self.refused)
+    }
+
     /// Number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.slots.count() + self.rooms.count()
@@ -162,6 +170,7 @@ impl Session {
         self.around.metrics.errors.told(self.via, code);
         // A hundred a second may come from one peer, so this is for the caller to count.
         tracing::debug!(code = code.as_str(), "frame refused");
+        turn.refused(code, message, envelope);
         turn.send("error", envelope, ErrorPayload::new(code, message));
     }
 

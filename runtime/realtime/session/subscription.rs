@@ -32,6 +32,8 @@ pub(super) struct Subscription {
     pub(super) sent: Seq,
     /// Events after this position wait for the rate of their entity.
     pub(super) waits: Option<Seq>,
+    /// Its events begin after this position: that of its snapshot, of its resume, or where it joined. `None` until it has one.
+    pub(super) since: Option<Seq>,
     /// What a snapshot shows, where that is not every record.
     pub(super) first_rows: Option<FirstRows>,
     /// The order of a snapshot.
@@ -63,6 +65,7 @@ impl Subscription {
             phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),
             sent: Seq::ZERO,
             waits: None,
+            since: None,
             first_rows,
             order: Arc::default(),
             admission: Admission::Sought,
@@ -166,6 +169,7 @@ impl Subscription {
     pub(super) fn go_live(&mut self, attachment: AttachmentId, at: Seq, lag: Lag) {
         self.sent = self.sent.max(at);
         self.waits = None;
+        self.since.get_or_insert(at);
         self.snapshots = 0;
         self.admission = Admission::Granted;
         self.phase = Phase::Live { attachment, lag };

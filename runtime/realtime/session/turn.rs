@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::input::{Effect, Now};
 use crate::protocol::server_frame::ControlFrame;
-use crate::protocol::{ClientFrame, WireForm};
+use crate::protocol::{ClientFrame, Code, WireForm};
+use crate::store::Evidence;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -17,6 +18,18 @@ pub(super) struct Turn {
     effects: Vec<Effect>,
     /// Frames of the peer that waited for an answer which this turn has given.
     due: VecDeque<ClientFrame>,
+    refused: Vec<RefusedFrame>,
+}
+
+/// What the peer was refused.
+#[derive(Debug)]
+pub struct RefusedFrame {
+    pub request_id: Option<String>,
+    pub channel: Option<String>,
+    pub code: Code,
+    pub message: String,
+    /// Of a mutation.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// What a control frame has beside its payload.
@@ -41,7 +54,7 @@ impl<'a> Envelope<'a> {
 
 impl Turn {
     pub(super) fn new(now: Now, form: WireForm) -> Turn {
-        Turn { now, form, effects: Vec::new(), due: VecDeque::new() }
+        Turn { now, form, effects: Vec::new(), due: VecDeque::new(), refused: Vec::new() }
     }
 
     pub(super) fn then(&mut self, effect: Effect) {
@@ -82,6 +95,23 @@ impl Turn {
 
     pub(super) fn next_due(&mut self) -> Option<ClientFrame> {
         self.due.pop_front()
+    }
+
+    /// Notes that the peer is refused something.
+    pub(super) fn refused(&mut self, code: Code, message: &str, envelope: Envelope<'_>) -> &mut RefusedFrame {
+        self.refused.push(RefusedFrame {
+            request_id: envelope.request_id.map(str::to_owned),
+            channel: envelope.channel.map(str::to_owned),
+            code,
+            message: message.to_owned(),
+            evidence: None,
+        });
+        let last = self.refused.len() - 1;
+        &mut self.refused[last]
+    }
+
+    pub(super) fn take_refused(&mut self) -> Vec<RefusedFrame> {
+        std::mem::take(&mut self.refused)
     }
 
     pub(super) fn into_effects(self) -> Vec<Effect> {

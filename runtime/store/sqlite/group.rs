@@ -298,6 +298,7 @@ mod tests {
             leases: Vec::new(),
             generation: Generation(1),
             at: Timestamp(0),
+            witness: None,
         };
         Job { unit, answer: oneshot::channel().0 }
     }

@@ -238,6 +238,7 @@ impl SqliteImport {
             leases: Vec::new(),
             generation: self.generation,
             at: self.at,
+            witness: None,
         };
         let (conn, catalog, config) = (&self.conn, &self.catalog, &self.config);
         let context = UnitContext {

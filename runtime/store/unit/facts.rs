@@ -30,6 +30,11 @@ impl<'a> Facts<'a> {
         Facts { relations, known: KnownFacts::at(now), steps: 0 }
     }
 
+    /// What the last judgement was told, among others.
+    pub(super) fn known(&self) -> &KnownFacts {
+        &self.known
+    }
+
     /// A record of the entity was written.
     pub(super) fn wrote(&mut self, entity: &str) {
         self.known.forget(entity);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::facts::Facts;
 use super::fault::{Fault, refuse};
-use crate::ids::Timestamp;
+use crate::ids::{RecordId, Seq, Timestamp};
 use crate::rules::{
     Asker, BindError, Condition, Needs, Person, Principal, Proposal, ReadScope, RelatedRecords, Subject,
     evaluate, is_closed,
@@ -18,7 +18,7 @@ use crate::schema::{Entity, EntityName, FieldIndex, Generation, Operation, Recor
 use crate::store::principal::{self, USER};
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
-use crate::store::{CommitError, Rows, Stored, images};
+use crate::store::{CommitError, Evidence, RefusalFinding, Rows, RuleEvidence, Stored, images};
 
 /// For one unit.
 pub(super) struct Permission<'a> {
@@ -31,6 +31,10 @@ pub(super) struct Permission<'a> {
     principal: Option<Principal>,
     /// What rules were told beyond the person.
     pub(super) facts: Facts<'a>,
+    /// Whether someone will ask why a refusal came about.
+    pub(super) explains: bool,
+    /// Of the last refusal.
+    evidence: Option<Box<Evidence>>,
 }
 
 /// An operation that a rule must allow.
@@ -42,6 +46,14 @@ pub(super) struct Attempt<'a> {
     /// The stored one; in a create the proposed one.
     pub(super) record: &'a Record,
     pub(super) proposal: Option<Proposal<'a>>,
+}
+
+/// A field of a record that is written.
+#[derive(Clone, Copy)]
+pub(super) struct RecordField<'a> {
+    pub(super) entity: &'a Entity,
+    pub(super) id: &'a RecordId,
+    pub(super) field: FieldIndex,
 }
 
 impl<'a> Permission<'a> {
@@ -56,6 +68,8 @@ impl<'a> Permission<'a> {
             needs: Needs::default(),
             principal: None,
             facts: Facts::at(relations, now),
+            explains: false,
+            evidence: None,
         }
     }
 
@@ -173,7 +187,77 @@ impl<'a> Permission<'a> {
         if facts.truth(source, op, entity.access.rule(operation), subject).await?.grants() {
             return Ok(());
         }
+        if self.explains {
+            let finding = match () {
+                () if principal.is_disabled() => RefusalFinding::Disabled,
+                () if entity.access.is_unsaid() => RefusalFinding::Unruled,
+                () => RefusalFinding::Denied,
+            };
+            let schema = &self.relations.schema;
+            let rule = RuleEvidence::of(schema, entity, operation, subject, facts.known());
+            let (id, rule) = (record.id.shared(), Some(rule));
+            let (entity, position) = (entity.name.clone(), Seq::ZERO);
+            self.evidence = Some(Box::new(Evidence { op, entity, id, finding, rule, position }));
+        }
         refuse(CommitError::Forbidden { op, operation })
+    }
+
+    /// Why `refusal` came about, if that was noted.
+    pub(super) fn evidence_of(&mut self, refusal: &CommitError) -> Option<Box<Evidence>> {
+        let evidence = self.evidence.take()?;
+        let fits = match &evidence.finding {
+            RefusalFinding::Closed => false,
+            RefusalFinding::Missing | RefusalFinding::Hidden => {
+                matches!(refusal, CommitError::NotFound { .. })
+            }
+            RefusalFinding::Denied | RefusalFinding::Disabled | RefusalFinding::Unruled => {
+                matches!(refusal, CommitError::Forbidden { .. })
+            }
+            RefusalFinding::MissingReference { .. } | RefusalFinding::HiddenReference { .. } => {
+                matches!(refusal, CommitError::UnknownReference { .. })
+            }
+        };
+        (fits && refusal.op() == Some(evidence.op)).then_some(evidence)
+    }
+
+    /// Notes that an operation is refused because its record is not there, or not there for the writer.
+    pub(super) fn note_absent(
+        &mut self,
+        op: usize,
+        relation: &Relation,
+        id: &Arc<str>,
+        found: Option<&Record>,
+    ) {
+        if self.explains {
+            let finding = if found.is_some() { RefusalFinding::Hidden } else { RefusalFinding::Missing };
+            let rule = found.and_then(|record| self.read_evidence(&relation.entity, record));
+            let (entity, id) = (relation.entity.name.clone(), id.clone());
+            let evidence = Evidence { op, entity, id, finding, rule, position: Seq::ZERO };
+            self.evidence = Some(Box::new(evidence));
+        }
+    }
+
+    /// Notes that an operation is refused because of a reference to a record that is not there, or not there for the writer.
+    pub(super) fn note_reference(&mut self, op: usize, of: RecordField<'_>, target: &Relation, to: &str) {
+        if self.explains {
+            let known = self.facts.known().record(&target.entity.name, to).flatten().cloned();
+            let rule = known.as_ref().and_then(|record| self.read_evidence(&target.entity, record));
+            let (field, id) = (of.entity.at(of.field).name.clone(), Arc::from(to));
+            let target = target.entity.name.clone();
+            let finding = match known {
+                Some(_) => RefusalFinding::HiddenReference { field, target, id },
+                None => RefusalFinding::MissingReference { field, target, id },
+            };
+            let (entity, id) = (of.entity.name.clone(), of.id.shared());
+            let evidence = Evidence { op, entity, id, finding, rule, position: Seq::ZERO };
+            self.evidence = Some(Box::new(evidence));
+        }
+    }
+
+    /// Why the writer may not read a record.
+    fn read_evidence(&self, entity: &Entity, record: &Record) -> Option<RuleEvidence> {
+        let subject = Subject { principal: self.principal.as_ref()?, record, proposal: None };
+        Some(RuleEvidence::of(&self.relations.schema, entity, Operation::Read, subject, self.facts.known()))
     }
 
     /// The fields of a record that are not shown to the writer.

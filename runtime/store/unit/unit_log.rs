@@ -48,6 +48,11 @@ impl UnitLog {
         }
     }
 
+    /// Seq of the last entry before the unit.
+    pub(super) fn start(&self) -> Seq {
+        self.start
+    }
+
     /// Seq of the last entry.
     pub(super) fn head(&self) -> Seq {
         Seq(self.start.0 + self.entries.len() as u64)

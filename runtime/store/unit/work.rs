@@ -3,6 +3,8 @@
 //!
 //! Does not know queues, commits or a backend. It never takes anything back: its caller does, when it is refused.
 
+use std::sync::Arc;
+
 use super::caused::Caused;
 use super::context::UnitContext;
 use super::end_checks::{EndChecks, Judged};
@@ -14,7 +16,7 @@ use super::unit_log::{UnitLog, UnitMark};
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Value};
 use crate::store::relations::{LookupReach, Relations};
-use crate::store::{Change, CommitError, LeaseProof, Op, OpResult, OpStatus, Unit};
+use crate::store::{Change, CommitError, Evidence, LeaseProof, Op, OpResult, OpStatus, Unit, Witness};
 
 /// A unit that was applied: its answer, without the epoch, and its log entries.
 #[derive(Debug)]
@@ -99,6 +101,7 @@ pub struct Work<'a, T> {
     /// Under which leases its operations write.
     pub(super) leases: Vec<LeaseProof>,
     pub(super) newest_id: Option<Timestamp>,
+    witness: Option<Arc<Witness>>,
     /// Whether what is written causes what the schema says. Not in an import, which brings back what was caused before.
     pub(super) reacts: bool,
     pub(super) caused: Caused,
@@ -128,15 +131,18 @@ impl<'a, T: Transaction> Work<'a, T> {
         start: Seq,
         judged: Judged,
     ) -> Work<'a, T> {
+        let mut permission = Permission::new(context.relations, &unit.asker, unit.at);
+        permission.explains = unit.witness.is_some();
         Work {
             transaction,
             context,
-            permission: Permission::new(context.relations, &unit.asker, unit.at),
+            permission,
             log: UnitLog::new(context, unit, start),
             judged,
             end_checks: EndChecks::default(),
             leases: unit.leases.clone(),
             newest_id: None,
+            witness: unit.witness.clone(),
             reacts: false,
             caused: Caused::default(),
         }
@@ -160,7 +166,15 @@ impl<'a, T: Transaction> Work<'a, T> {
     async fn run(&mut self, ops: Vec<Op>) -> Result<AppliedUnit, Fault<T::Error>> {
         self.reacts = true;
         match self.run_all(ops).await {
-            Err(Fault::Refused(refusal)) => refuse(self.caused.told(refusal)),
+            Err(Fault::Refused(refusal)) => {
+                if let Some(witness) = &self.witness
+                    && let Some(evidence) = self.permission.evidence_of(&refusal)
+                {
+                    let position = self.log.start();
+                    witness.testify(Box::new(Evidence { position, ..*evidence }));
+                }
+                refuse(self.caused.told(refusal))
+            }
             settled => settled,
         }
     }
@@ -234,7 +248,11 @@ impl<'a, T: Transaction> Work<'a, T> {
             Op::Many(_) if relation.entity.lease_required && self.permission.person().is_some() => {
                 return refuse(CommitError::LeaseRequired { op: at });
             }
-            Op::Many(many) => return self.many(relation, *many).await,
+            Op::Many(many) => {
+                // It counts what it refuses, and says of none of them why.
+                self.permission.explains = false;
+                return self.many(relation, *many).await;
+            }
             Op::Lease(lease) => return self.lease(at, relation, *lease).await,
         };
         if !self.caused.entries.is_empty() {

@@ -6,6 +6,7 @@
 use super::end_checks::{Judged, require_unique};
 use super::fault::{Fault, refuse};
 use super::keys::{self, RecordKey, TOGETHER};
+use super::permission::RecordField;
 use super::propagation::Drafts;
 use super::transaction::Transaction;
 use super::triggers::is_own_update;
@@ -35,9 +36,11 @@ impl<'a, T: Transaction> Work<'a, T> {
     ) -> Result<Record, Fault<T::Error>> {
         let missing = CommitError::NotFound { op: at };
         let Some(record) = self.transaction.record(relation, id.as_str()).await? else {
+            self.permission.note_absent(at, relation, &id.shared(), None);
             return refuse(missing);
         };
         if !self.permission.sees(&*self.transaction, at, relation, &record).await? {
+            self.permission.note_absent(at, relation, &id.shared(), Some(&record));
             return refuse(missing);
         }
         if if_version.is_some_and(|version| version != record.version) {
@@ -67,7 +70,10 @@ impl<'a, T: Transaction> Work<'a, T> {
             }
             let target = self.context.relation(&reference.target)?;
             if !self.permission.may_refer(&*self.transaction, at, target, id).await? {
-                let field = relation.entity.at(reference.field).name.clone();
+                let (entity, field) = (&*relation.entity, reference.field);
+                let of = RecordField { entity, id: references.of, field };
+                self.permission.note_reference(at, of, target, id);
+                let field = entity.at(field).name.clone();
                 return refuse(CommitError::UnknownReference { op: at, field });
             }
         }

@@ -7,10 +7,10 @@ use crate::rules::{MOST_RELATED, Person, Principal, RelatedRecords};
 use crate::schema::{Entity, EntityName, Field, FieldIndex, Record, Schema, Value};
 
 /// The name of the built-in entity of people.
-pub(super) const USER: &str = "User";
+pub const USER: &str = "User";
 
 /// Records by id. The error is for the person at the terminal.
-pub(super) trait World {
+pub trait World {
     fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, String>;
 
     /// At most `most` of those whose field `of` refers to this user.
@@ -24,11 +24,7 @@ pub(super) trait World {
 }
 
 /// What rules may ask of the person, all entities that belong to people included.
-pub(super) fn principal(
-    world: &dyn World,
-    schema: &Schema,
-    person: &Arc<Person>,
-) -> Result<Principal, String> {
+pub fn principal(world: &dyn World, schema: &Schema, person: &Arc<Person>) -> Result<Principal, String> {
     let Some(id) = &person.id else { return Ok(Principal::unread(person.clone())) };
     let mut related: BTreeMap<EntityName, RelatedRecords> = BTreeMap::new();
     for entity in schema.entities() {
@@ -45,7 +41,7 @@ pub(super) fn principal(
 }
 
 /// Gives every lookup among the values what its source holds (SEMANTICS R8).
-pub(super) fn copy_lookups(
+pub fn copy_lookups(
     world: &dyn World,
     schema: &Schema,
     entity: &Entity,

@@ -14,26 +14,26 @@ use crate::schema::{
 };
 
 /// One question. In a create `record` is the proposed one.
-pub(super) struct Question<'a> {
-    pub(super) schema: &'a Schema,
-    pub(super) entity: &'a Arc<Entity>,
-    pub(super) principal: &'a Principal,
-    pub(super) operation: Operation,
-    pub(super) record: &'a Record,
+pub struct Question<'a> {
+    pub schema: &'a Schema,
+    pub entity: &'a Arc<Entity>,
+    pub principal: &'a Principal,
+    pub operation: Operation,
+    pub record: &'a Record,
     /// In an update.
-    pub(super) proposal: Option<Proposal<'a>>,
+    pub proposal: Option<Proposal<'a>>,
     /// When the write happens.
-    pub(super) now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// The answer.
-pub(super) struct RuleVerdict {
-    pub(super) reason: Reason,
+pub struct RuleVerdict {
+    pub reason: Reason,
     /// The rules that were asked, in order.
-    pub(super) asked: Vec<JudgedRule>,
+    pub asked: Vec<JudgedRule>,
 }
 
-pub(super) enum Reason {
+pub enum Reason {
     /// With the fields that are not shown.
     Granted(Mask),
     Denied,
@@ -49,22 +49,22 @@ pub(super) enum Reason {
 }
 
 /// One rule and its result.
-pub(super) struct JudgedRule {
-    pub(super) operation: Operation,
+pub struct JudgedRule {
+    pub operation: Operation,
     /// As the file has it; `None` where it has none.
-    pub(super) rule: Option<Rule>,
-    pub(super) part: Explanation,
+    pub rule: Option<Rule>,
+    pub part: Explanation,
     /// The condition on a record that remains for this person; of the rule for reading.
-    pub(super) bound: Option<String>,
+    pub bound: Option<String>,
 }
 
 impl Reason {
-    pub(super) fn grants(&self) -> bool {
+    pub fn grants(&self) -> bool {
         matches!(self, Reason::Granted(_))
     }
 }
 
-pub(super) fn judge(question: &Question<'_>, world: &dyn World) -> Result<RuleVerdict, String> {
+pub fn judge(question: &Question<'_>, world: &dyn World) -> Result<RuleVerdict, String> {
     let mut asked = Vec::new();
     let reason = reason(question, world, &mut asked)?;
     Ok(RuleVerdict { reason, asked })

@@ -1,0 +1,93 @@
+//! What is kept of a request that was refused, and of a list that was answered, for administrators who ask why.
+//!
+//! Keeps the path of a request and never its query string or its body.
+
+use axum::http::{Method, Uri};
+
+use super::problem::Problem;
+use super::state::AppState;
+use crate::ids::Timestamp;
+use crate::metrics::Via;
+use crate::protocol::Code;
+use crate::refusals::{KeptRefusal, ListQuestion, Noted, NotedRefusal, RefusedOperation};
+
+/// Characters of a path that are kept.
+const MOST_PATH: usize = 400;
+
+/// One request.
+pub(super) struct AskedRequest<'a> {
+    pub(super) id: &'a str,
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+}
+
+impl AskedRequest<'_> {
+    fn text(&self) -> String {
+        format!("{} {}", self.method, self.uri.path().chars().take(MOST_PATH).collect::<String>())
+    }
+
+    /// What administrators ask here is no news to them.
+    fn is_of_inspector(&self) -> bool {
+        let path = self.uri.path();
+        path.starts_with("/api/admin/inspect") || path.starts_with("/api/admin/why/")
+    }
+}
+
+/// The whole request was refused.
+pub(super) fn refused(state: &AppState, asked: &AskedRequest<'_>, problem: &Problem, mut noted: Noted) {
+    if asked.is_of_inspector() && problem.code() != Code::Forbidden {
+        return;
+    }
+    state.sessions.refusals().keep(KeptRefusal {
+        id: asked.id.to_owned(),
+        at: state.env.now(),
+        via: Via::Http,
+        operation: RefusedOperation::Request(asked.text()),
+        code: problem.code(),
+        message: message(problem.code(), problem.detail()),
+        cause: problem.cause().map(str::to_owned),
+        evidence: noted.evidence_of(problem.op()),
+        caller: noted.caller,
+    });
+}
+
+/// The request was answered; operations of a batch may have been refused for themselves.
+pub(super) fn answered(state: &AppState, asked: &AskedRequest<'_>, mut noted: Noted) {
+    if noted.refused.is_empty() && noted.list.is_none() {
+        return;
+    }
+    let (kept, at) = (state.sessions.refusals(), state.env.now());
+    if let Some(list) = noted.list.take() {
+        let id = asked.id.to_owned();
+        kept.keep_list(ListQuestion { id, at, query: list.query, position: list.position });
+    }
+    for refusal in std::mem::take(&mut noted.refused) {
+        kept.keep(of_batch(asked, refusal, at, &mut noted));
+    }
+}
+
+fn of_batch(
+    asked: &AskedRequest<'_>,
+    refusal: NotedRefusal,
+    at: Timestamp,
+    noted: &mut Noted,
+) -> KeptRefusal {
+    let NotedRefusal { op, code, message: said } = refusal;
+    KeptRefusal {
+        id: asked.id.to_owned(),
+        at,
+        via: Via::Http,
+        caller: noted.caller.clone(),
+        operation: RefusedOperation::OfBatch { request: asked.text(), op },
+        code,
+        message: message(code, &said),
+        cause: None,
+        evidence: noted.evidence_of(Some(op)),
+    }
+}
+
+/// A message about a body may repeat what is in it.
+fn message(code: Code, text: &str) -> Option<String> {
+    let is_of_body = matches!(code, Code::ValidationFailed | Code::BadJson | Code::BadFrame);
+    (!is_of_body).then(|| text.to_owned())
+}

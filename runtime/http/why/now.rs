@@ -1,0 +1,153 @@
+//! What a user may do with a record now: for questions of which nothing is kept, and for administrators who ask as a user. Each use
+//! is logged. It explains, and neither reads nor writes as the user.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::words;
+use crate::http::problem::{Problem, bad_query};
+use crate::http::state::AppState;
+use crate::ids::{RecordId, shown};
+use crate::protocol::{Code, Params};
+use crate::refusals::RefusedCaller;
+use crate::repository::{RuleAnswer, RuleQuestion, RuleReason};
+use crate::rules::Person;
+use crate::schema::{Entity, IdKind, Operation};
+
+/// What is asked by the rights of now.
+pub(super) struct NowQuestion {
+    person: Arc<Person>,
+    entity: String,
+    record: String,
+    operation: Operation,
+}
+
+impl NowQuestion {
+    /// Whether the caller may read a record.
+    pub(super) fn read(caller: &RefusedCaller, entity: &str, record: &str) -> NowQuestion {
+        let person = Person { id: caller.user.clone(), role: caller.role.clone(), ..Person::default() };
+        let (entity, record) = (entity.to_owned(), record.to_owned());
+        NowQuestion { person: Arc::new(person), entity, record, operation: Operation::Read }
+    }
+
+    /// `None` where nothing of it is said.
+    pub(super) fn of(params: &Params) -> Result<Option<NowQuestion>, Problem> {
+        let (entity, record) = (params.one("entity")?, params.one("record")?);
+        let operation = params.one("operation")?.unwrap_or("read");
+        let (Some(entity), Some(record)) = (entity, record) else {
+            return if entity.is_none() && record.is_none() {
+                Ok(None)
+            } else {
+                Err(bad_query("`entity` and `record` go together: name both".to_owned()))
+            };
+        };
+        let known =
+            [Operation::Read, Operation::List, Operation::Update, Operation::Delete, Operation::Lease];
+        let operation = known.into_iter().find(|known| known.word() == operation).ok_or_else(|| {
+            bad_query(format!(
+                "`operation` is read, list, update, delete or lease, not `{}`: a create has no record yet, ask `tidewire rules why`",
+                shown(operation)
+            ))
+        })?;
+        let text = |name| params.one(name).map(|value| value.map(Arc::<str>::from));
+        let person = Person { id: text("user")?, role: text("role")?, ..Person::default() };
+        let (entity, record) = (entity.to_owned(), record.to_owned());
+        Ok(Some(NowQuestion { person: Arc::new(person), entity, record, operation }))
+    }
+}
+
+/// `by`: the administrator.
+pub(super) async fn why(state: &AppState, by: Option<&str>, asked: &NowQuestion) -> Result<Value, Problem> {
+    let schema = state.schema();
+    let NowQuestion { person, entity, record, operation } = asked;
+    let Some(entity) = schema.entity(entity).or_else(|| schema.by_plural(entity)) else {
+        return Err(Problem::new(Code::UnknownEntity, format!("there is no entity `{}`", shown(entity))));
+    };
+    tracing::info!(
+        by,
+        user = person.id.as_deref(),
+        entity = &*entity.name,
+        operation = operation.word(),
+        "an administrator asked what a user may do"
+    );
+    let id = match entity.id_kind {
+        IdKind::Uuid => RecordId::parse_uuid(record),
+        IdKind::Text => RecordId::parse_text(record),
+    };
+    let id = id.map_err(|error| bad_query(error.to_string()))?;
+    let head = state.repository.head().await?.seq;
+    let mut json = json!({
+        "about": "rule",
+        "judged": "now",
+        "position": head.0,
+        "user": person.id,
+        "entity": entity.name,
+        "recordId": id.as_str(),
+        "operation": operation.word(),
+    });
+    let Some(stored) = state.repository.record_now(entity, &id).await? else {
+        json["finding"] = "missing".into();
+        json["answer"] = format!("by the rights of now, there is no {} `{id}`", entity.name).into();
+        return Ok(json);
+    };
+    let question = RuleQuestion {
+        person: person.clone(),
+        entity: entity.clone(),
+        operation: *operation,
+        record: stored,
+    };
+    let answer = state.repository.explain(question).await?;
+    add_rules(&answer, &mut json);
+    let who = words::who(person.id.as_deref());
+    let RuleSentence { finding, text: said } = sentence(&answer, entity, id.as_str(), &who, *operation);
+    json["finding"] = finding.into();
+    json["answer"] = format!("by the rights of now, {said}").into();
+    if let RuleReason::Granted(hidden) = &answer.reason {
+        json["hidden"] = hidden.iter().map(|field| Value::from(&**field)).collect::<Vec<_>>().into();
+    }
+    Ok(json)
+}
+
+/// The rules that were asked; the one that decided is the last.
+pub(super) fn add_rules(answer: &RuleAnswer, json: &mut Value) {
+    if let Some(last) = answer.rules.last() {
+        json["rule"] = words::rule(last);
+    }
+    json["rules"] = answer.rules.iter().map(words::rule).collect::<Vec<_>>().into();
+}
+
+/// What was found: a word, and a sentence.
+pub(super) struct RuleSentence {
+    pub(super) finding: &'static str,
+    pub(super) text: String,
+}
+
+/// What the rules came to, in words.
+pub(super) fn sentence(
+    answer: &RuleAnswer,
+    entity: &Entity,
+    id: &str,
+    who: &str,
+    operation: Operation,
+) -> RuleSentence {
+    let (name, word) = (&entity.name, operation.word());
+    let because = answer.rules.last().map(words::because).unwrap_or_default();
+    let (finding, text) = match &answer.reason {
+        RuleReason::Granted(hidden) if hidden.is_empty() => {
+            ("granted", format!("{who} may {word} {name} `{id}`, {because}"))
+        }
+        RuleReason::Granted(hidden) => {
+            let names = hidden.join("`, `");
+            ("granted", format!("{who} may {word} {name} `{id}`, {because}; not shown: `{names}`"))
+        }
+        RuleReason::Denied => ("denied", format!("{who} may not {word} {name} `{id}`, {because}")),
+        RuleReason::Hidden => ("hidden", format!("{who} may not read {name} `{id}`, {because}")),
+        RuleReason::Disabled => ("disabled", format!("the account of {who} is disabled")),
+        RuleReason::Unruled => {
+            ("unruled", format!("{name} has no [access] table, so every request is denied"))
+        }
+        RuleReason::Failed(why) => ("failed", format!("the rule cannot be used for {who}: {why}")),
+    };
+    RuleSentence { finding, text }
+}

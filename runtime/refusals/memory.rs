@@ -1,0 +1,186 @@
+//! `Refusals`: the last 10,000 refusals of an hour, and the last 10,000 lists. Older ones make room for newer ones.
+//!
+//! While nothing is refused nothing is done. Asking walks through all of them, since it is rare.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::ids::{Seq, Timestamp};
+use crate::metrics::Via;
+use crate::protocol::Code;
+use crate::store::{Evidence, Query};
+
+/// How many refusals are kept, and how many lists.
+const MOST: usize = 10_000;
+
+/// For how long they are kept.
+pub const REFUSAL_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// Answers to one id. A caller may give the same id to many requests.
+const MOST_OF_AN_ID: usize = 20;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// Held for one push or one walk, never across an await.
+    refused: Mutex<VecDeque<Arc<KeptRefusal>>>,
+    /// The same.
+    lists: Mutex<VecDeque<Arc<ListQuestion>>>,
+}
+
+/// What was refused.
+#[derive(Debug)]
+pub struct KeptRefusal {
+    /// That the caller saw: of the request, or `REQUEST@CONNECTION`. Empty where none was told.
+    pub id: String,
+    pub at: Timestamp,
+    pub via: Via,
+    pub caller: Option<RefusedCaller>,
+    pub operation: RefusedOperation,
+    pub code: Code,
+    /// As the caller read it. `None` where it may repeat what was sent.
+    pub message: Option<String>,
+    /// For operators only.
+    pub cause: Option<String>,
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// Who was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedCaller {
+    /// `None` is an anonymous caller.
+    pub user: Option<Arc<str>>,
+    /// Of the credentials; that of the `User` record is not known here.
+    pub role: Option<Arc<str>>,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusedOperation {
+    /// Method and path, without the query string.
+    Request(String),
+    /// An operation of a batch.
+    OfBatch { request: String, op: usize },
+    /// A frame of a connection, with the channel that it names.
+    Frame { channel: Option<String> },
+}
+
+/// A list that was answered.
+#[derive(Debug)]
+pub struct ListQuestion {
+    /// Of the request.
+    pub id: String,
+    pub at: Timestamp,
+    pub query: Query,
+    pub position: Seq,
+}
+
+impl Refusals {
+    pub fn keep(&self, refusal: KeptRefusal) {
+        let oldest = since(refusal.at);
+        let mut refused = self.refused.lock();
+        while refused.len() >= MOST || refused.front().is_some_and(|first| first.at < oldest) {
+            refused.pop_front();
+        }
+        refused.push_back(Arc::new(refusal));
+    }
+
+    pub fn keep_list(&self, list: ListQuestion) {
+        let oldest = since(list.at);
+        let mut lists = self.lists.lock();
+        while lists.len() >= MOST || lists.front().is_some_and(|first| first.at < oldest) {
+            lists.pop_front();
+        }
+        lists.push_back(Arc::new(list));
+    }
+
+    /// What was refused under this id, newest first.
+    pub fn find(&self, id: &str, now: Timestamp) -> Vec<Arc<KeptRefusal>> {
+        self.latest(MOST_OF_AN_ID, now, |refusal| !id.is_empty() && refusal.id == id)
+    }
+
+    /// The newest that `wanted` wants, newest first.
+    pub fn latest(
+        &self,
+        most: usize,
+        now: Timestamp,
+        wanted: impl Fn(&KeptRefusal) -> bool,
+    ) -> Vec<Arc<KeptRefusal>> {
+        let oldest = since(now);
+        let refused = self.refused.lock();
+        let living = refused.iter().rev().take_while(|refusal| refusal.at >= oldest);
+        living.filter(|refusal| wanted(refusal)).take(most).cloned().collect()
+    }
+
+    /// The newest list of this id.
+    pub fn list(&self, id: &str, now: Timestamp) -> Option<Arc<ListQuestion>> {
+        let oldest = since(now);
+        let lists = self.lists.lock();
+        lists.iter().rev().take_while(|list| list.at >= oldest).find(|list| list.id == id).cloned()
+    }
+
+    /// How many refusals are kept.
+    pub fn count(&self) -> usize {
+        self.refused.lock().len()
+    }
+}
+
+fn since(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 - i64::try_from(REFUSAL_LIFE.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(id: &str, at: i64) -> KeptRefusal {
+        KeptRefusal {
+            id: id.to_owned(),
+            at: Timestamp(at),
+            via: Via::Http,
+            caller: None,
+            operation: RefusedOperation::Request(String::new()),
+            code: Code::Forbidden,
+            message: None,
+            cause: None,
+            evidence: None,
+        }
+    }
+
+    #[test]
+    fn ten_thousand_refusals_are_kept_and_no_more() {
+        let refusals = Refusals::default();
+        (0..10_001).for_each(|nth| refusals.keep(refusal(&nth.to_string(), 1_000)));
+        assert_eq!(refusals.count(), 10_000);
+        let now = Timestamp(1_000);
+        assert!(refusals.find("0", now).is_empty(), "the oldest made room");
+        assert_eq!((refusals.find("1", now).len(), refusals.find("10000", now).len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_older_than_an_hour_is_not_told_and_makes_room() {
+        let refusals = Refusals::default();
+        let hour = 3_600_000;
+        refusals.keep(refusal("a", 1_000));
+        assert_eq!(refusals.find("a", Timestamp(1_000 + hour)).len(), 1);
+        assert!(refusals.find("a", Timestamp(1_001 + hour)).is_empty());
+        refusals.keep(refusal("b", 1_001 + hour));
+        assert_eq!(refusals.count(), 1);
+    }
+
+    #[test]
+    fn an_id_that_was_used_several_times_is_told_newest_first_and_an_empty_one_never() {
+        let refusals = Refusals::default();
+        (0..30).for_each(|at| refusals.keep(refusal("same", at)));
+        refusals.keep(refusal("", 40));
+        let found = refusals.find("same", Timestamp(40));
+        assert_eq!(
+            found.iter().map(|refusal| refusal.at.0).collect::<Vec<_>>(),
+            (10..30).rev().collect::<Vec<_>>()
+        );
+        assert!(refusals.find("", Timestamp(40)).is_empty());
+    }
+}
