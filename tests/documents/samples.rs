@@ -226,6 +226,8 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
             .replace("root:admin?under", "root:admin&under")
             .replace("/admin/connections", "/admin/connections?as=root:admin")
             .replace("/admin/sessions", "/admin/sessions?as=root:admin")
+            .replace("/admin/inspect/refusals", "/admin/inspect/refusals?as=root:admin")
+            .replace("/admin/explain", "/admin/explain?as=root:admin&entity=Task&record=x&operation=read")
             .replace("Task/<id>", "Task")
             .replace("/changes", "/changes?channel=entity:Task");
         let client = if path.contains("?as=") { Client::new(_app.address) } else { ada.clone() };

@@ -121,7 +121,7 @@ async fn a_record_that_was_changed_after_the_list_is_answered_by_now_and_says_so
 async fn a_long_question_is_kept_by_its_request_too_and_a_huge_one_is_not() {
     let team = Team::start().await;
     let ada = team.client("ada");
-    let asked = |words: usize| json!({"filter": {"title": {"in": vec!["no such title"; words]}}});
+    let asked = |words: usize| json!({"title": {"in": vec!["no such title"; words]}});
     let answer = ada.call("POST", "/api/tasks/query", asked(3)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let why = team.why(&format!("{}:{}", answer.header("x-request-id"), id(11))).await;
