@@ -4,6 +4,7 @@
 //! do not mix. A label is a word of this program (a route's template, a code, a reason), never a user, an id, a channel
 //! or a path, and every series is there, at 0, before its first event. Knows no module that it counts for.
 
+mod delays;
 mod errors;
 mod gauge_guard;
 mod http;
@@ -16,6 +17,7 @@ mod store;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::delays::{Delays, Percentiles};
 pub use self::errors::{ErrorMetrics, Via};
 pub use self::gauge_guard::GaugeGuard;
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};

@@ -48,7 +48,7 @@ pub use answer::{AnswerFor, json_of_all, json_of_each, json_of_one, number_of};
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
-pub use explaining::{RuleAnswer, RuleQuestion, RuleReason};
+pub use explaining::{ChangesPage, RuleAnswer, RuleQuestion, RuleReason};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use lease::LeaseRequest;

@@ -198,6 +198,29 @@ async fn no_token_no_body_no_query_and_no_address_is_logged() {
 }
 
 #[tokio::test]
+async fn an_administrator_who_asks_as_a_user_leaves_a_line_with_both_names() {
+    let logged = Logged::start("warn,tidewire=info").await;
+    let root = Client::named(logged.process.address, "root:admin");
+    let task = root.create("tasks", json!({"title": "x"})).await;
+    let of_task = format!("entity=Task&record={}", task["id"].as_str().unwrap());
+    root.get(&format!("/api/admin/explain?user=ada&{of_task}&operation=update")).await;
+    let seq = root.get("/api/admin/inspect/events?entity=Task").await["items"][0]["seq"].clone();
+    let gone = "0190a000-0000-7000-8000-00000000000a";
+    root.get(&format!("/api/admin/why/{gone}:{seq}?user=ben&channel=entity:Task")).await;
+    let (_, lines) = logged.end().await;
+    let asked =
+        lines.iter().filter(|line| line["fields"]["message"].as_str().unwrap().contains("asked what"));
+    let told: Vec<Value> = asked
+        .map(|line| {
+            let of = |name: &str| line["fields"][name].clone();
+            json!([line["level"], of("by"), of("user"), of("entity"), of("operation")])
+        })
+        .collect();
+    let line = |user: &str, operation: &str| json!(["INFO", "root", user, "Task", operation]);
+    assert_eq!(told, [line("ada", "update"), line("ben", "subscribe")]);
+}
+
+#[tokio::test]
 async fn a_start_that_fails_says_so_in_the_form_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("data");

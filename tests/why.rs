@@ -3,6 +3,7 @@
 
 mod command;
 mod events;
+mod inspect;
 mod lists;
 mod refusals;
 mod team;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, consume_budget};
 use tokio::time::{Instant, sleep_until};
 
@@ -18,6 +18,7 @@ use super::coalesce::{joined, take_coalesced};
 use super::encode::{ChannelPlace, Encoder};
 use super::group::{ConnectionKey, Member};
 use super::groups::{FannedOut, Groups};
+use super::looked_at::LookedAtGroups;
 use super::note::{AttachmentId, Events, InvalidationCause, Note, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
@@ -42,6 +43,7 @@ enum Command {
     Forget { connection: ConnectionKey },
     Pong(Box<PongCommand>),
     AwaitRights(Box<AwaitRights>),
+    Look { most: usize, answer: oneshot::Sender<LookedAtGroups> },
 }
 
 #[derive(Debug)]
@@ -111,6 +113,13 @@ impl Channels {
         known: Option<Seq>,
     ) {
         self.send(Command::AwaitRights(Box::new(AwaitRights { connection, outbox, person, known }))).await;
+    }
+
+    /// The groups with the most subscribers, for administrators. `None` while the server stops.
+    pub async fn look(&self, most: usize) -> Option<LookedAtGroups> {
+        let (answer, looked) = oneshot::channel();
+        self.send(Command::Look { most, answer }).await;
+        looked.await.ok()
     }
 
     /// Detaches everything of a connection that is gone, without waiting: for a connection that is dropped.
@@ -205,6 +214,9 @@ impl ChannelManager {
         let counts = self.groups.fan_out(&batch);
         self.tell_counts(counts);
         self.deliver_due();
+        if let Some(last) = batch.changes.last() {
+            self.metrics.live.delays.note(self.env.now().0 - last.at.0);
+        }
         for outbox in self.waiters.take_concerned(&batch) {
             self.tell_rights(&outbox);
         }
@@ -247,6 +259,10 @@ impl ChannelManager {
             }
             Command::Pong(pong) => self.pong(&pong),
             Command::AwaitRights(wait) => self.await_rights(*wait),
+            Command::Look { most, answer } => {
+                // An administrator who went away misses nothing.
+                let _ = answer.send(self.groups.look(most));
+            }
         }
         self.tell_groups();
     }

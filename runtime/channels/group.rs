@@ -49,6 +49,8 @@ pub(super) struct Group {
     pub(super) is_exact: bool,
     /// Whether it sees records, and fields of some are hidden.
     pub(super) hides: bool,
+    /// Events since the group began.
+    pub(super) events: u64,
     /// What the batches that wait are for this group; without a rate, `None` between batches.
     pub(super) run: Option<RunNumber>,
     pub(super) pace: PaceNumber,

@@ -19,6 +19,7 @@ use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Stand};
+use super::looked_at::{GroupRow, LookedAtGroups};
 use super::note::{AttachmentId, InvalidationCause, Outbox};
 use super::paces::{AT_ONCE, PaceNumber, Paces, WaitingChanges};
 use super::runs::Before;
@@ -129,6 +130,21 @@ impl Groups {
 
     pub fn group_count(&self) -> usize {
         self.groups.len()
+    }
+
+    /// For administrators.
+    pub fn look(&self, most: usize) -> LookedAtGroups {
+        let row = |group: &Group| GroupRow {
+            channel: group.about.channel.clone(),
+            view: group.about.view.clone(),
+            subscribers: group.members.len(),
+            events: group.events,
+            position: group.prev,
+        };
+        let mut groups: Vec<GroupRow> = self.groups.iter().map(|(_, group)| row(group)).collect();
+        groups.sort_by(|a, b| b.subscribers.cmp(&a.subscribers).then_with(|| a.channel.cmp(&b.channel)));
+        groups.truncate(most);
+        LookedAtGroups { groups, count: self.groups.len(), position: self.position }
     }
 
     /// Groups that every change of their entity is compared with.
@@ -304,6 +320,7 @@ impl Groups {
                 }
                 let at = pace.place(batch, nth);
                 group.run = Some(pace.runs.extend(before, at, event));
+                group.events += 1;
                 counts.events += 1;
             }
         }
@@ -389,6 +406,7 @@ impl Groups {
             sides: Sides::default(),
             is_exact,
             hides,
+            events: 0,
             run: None,
             pace: self.paces.with(attach.interval),
             is_told: false,

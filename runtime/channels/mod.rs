@@ -14,6 +14,7 @@ pub mod group;
 pub mod groups;
 mod index;
 mod key;
+pub mod looked_at;
 pub mod note;
 mod paces;
 pub mod rights;

@@ -20,6 +20,7 @@ use super::state::AppState;
 use crate::auth::Identity;
 use crate::ids::{ConnectionId, shown};
 use crate::protocol::{Code, Params};
+use crate::realtime::subscription_row::SubscriptionRow;
 use crate::realtime::{Expulsion, RosterRow};
 
 /// Connections or sessions of one answer.
@@ -30,7 +31,7 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/admin/websocket/stats", get(stats))
         .route("/api/admin/connections", get(connections))
-        .route("/api/admin/connections/{id}", delete(end_connection))
+        .route("/api/admin/connections/{id}", get(connection).delete(end_connection))
         .route("/api/admin/sessions", get(sessions))
         .route("/api/admin/sessions/{id}", delete(end_session))
         .route("/api/admin/users/{id}/name", post(rename))
@@ -109,9 +110,34 @@ fn connection_json(row: &RosterRow) -> Value {
         "address": row.address.to_string(),
         "openedAt": row.opened.rfc3339(),
         "subscriptions": row.subscriptions,
+        "transport": row.via.word(),
+        "roundTripMs": (row.round_trip_micros > 0).then(|| f64::from(row.round_trip_micros) / 1_000.0),
+        "waitingBatches": depth.map_or(0, |depth| depth.batches),
         "waitingBytes": depth.map_or(0, |depth| depth.bytes),
         "lagging": depth.is_some_and(|depth| depth.lagging),
     })
+}
+
+/// One connection, with its subscriptions.
+async fn connection(
+    State(state): State<AppState>,
+    _admin: Admin,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(Code::NotFound, "there is no connection of this id, or it has ended");
+    let id = connection_id(&id).map_err(|_| unknown())?;
+    let looked = state.sessions.roster().look(id).await.ok_or_else(unknown)?;
+    let subscription = |row: &SubscriptionRow| {
+        json!({
+            "channel": row.channel,
+            "phase": row.phase,
+            "since": row.since.map(|since| since.0),
+            "sent": row.sent.0,
+        })
+    };
+    let mut json = connection_json(&looked.row);
+    json["channels"] = looked.rows.iter().map(subscription).collect::<Vec<_>>().into();
+    Ok(Json(json).into_response())
 }
 
 /// Ends a connection with 4403: its client does not come back by itself. A session of its user goes on.

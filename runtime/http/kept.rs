@@ -28,8 +28,8 @@ impl AskedRequest<'_> {
 
     /// What administrators ask here is no news to them.
     fn is_of_inspector(&self) -> bool {
-        let path = self.uri.path();
-        path.starts_with("/api/admin/inspect") || path.starts_with("/api/admin/why/")
+        let addresses = ["/api/admin/inspect", "/api/admin/why/", "/api/admin/explain"];
+        addresses.iter().any(|address| self.uri.path().starts_with(address))
     }
 }
 

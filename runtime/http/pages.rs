@@ -46,6 +46,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/_/schema", get(schema))
         .route("/_/e/{plural}", get(entity))
         .route("/_/e/{plural}/{id}", get(record))
+        .route("/_/inspect", get(inspect))
         .route("/static/{*path}", get(asset))
 }
 
@@ -147,6 +148,11 @@ fn listed(state: &AppState, path: &str, headers: &HeaderMap) -> Response {
 /// One page for the login, the registration and the account: its script shows what the address asks for.
 async fn user(headers: HeaderMap) -> Response {
     page("pages/user.html", &headers)
+}
+
+/// The page holds no data: what it asks for is for administrators.
+async fn inspect(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    listed(&state, "pages/inspect.html", &headers)
 }
 
 async fn entity(State(state): State<AppState>, Path(plural): Path<String>, headers: HeaderMap) -> Response {

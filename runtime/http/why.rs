@@ -54,7 +54,7 @@ async fn why(
     let answered = match asked(&state, &id) {
         AskedId::Refusal(id) => refusal::why(&state, by, id).await?,
         AskedId::Record { list, record } => record::why(&state, list, record).await?,
-        AskedId::Event { connection, seq } => event::why(&state, connection, seq, &params).await?,
+        AskedId::Event { connection, seq } => event::why(&state, by, connection, seq, &params).await?,
     };
     let answer = match (answered, NowQuestion::of(&params)?) {
         (Some(answer), _) => answer,

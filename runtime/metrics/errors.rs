@@ -64,6 +64,11 @@ impl ErrorMetrics {
         }
     }
 
+    /// How often an error of this code was sent, on whatever transport.
+    pub fn told_of(&self, code: Code) -> u64 {
+        self.told.iter().filter_map(|by_code| by_code.get(code as usize)).map(Counter::get).sum()
+    }
+
     /// Errors of every code on one transport.
     pub fn told_in_all(&self, transport: Via) -> u64 {
         self.told[transport as usize].iter().map(Counter::get).sum()

@@ -5,6 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::delays::Delays;
 use super::gauge_guard::GaugeGuard;
 use super::register::{Labels, counter, counters, gauge, of_words};
 use crate::protocol::reason;
@@ -83,6 +84,7 @@ pub struct LiveMetrics {
     pub message_deliveries: Counter,
     /// Messages that a connection did not get, because it was too slow.
     pub messages_dropped: Counter,
+    pub delays: Delays,
     catching_up: Gauge,
     subscriptions: Gauge,
     polls: Gauge,
@@ -184,6 +186,7 @@ impl LiveMetrics {
                 "tidewire_messages_dropped",
                 "Messages dropped because their connection was too slow",
             ),
+            delays: Delays::default(),
             catching_up: gauge(
                 r,
                 "tidewire_catching_up_connections",

@@ -75,6 +75,8 @@ pub(super) struct Connection<T> {
     /// That its peer was told.
     pub(super) id: ConnectionId,
     pub(super) refusals: Arc<Refusals>,
+    /// When the ping left that is not answered yet.
+    pub(super) pinged: Option<Instant>,
     /// Of a lease that was just refused.
     pub(super) evidence: Option<Box<Evidence>>,
 }
@@ -210,6 +212,9 @@ impl<T: Transport> Connection<T> {
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
                 Arrival::Life => {
+                    if let Some(pinged) = self.pinged.take() {
+                        self.seat.answered_after(now.instant - pinged);
+                    }
                     self.attendance.heard();
                     self.session.on(now, Input::Heard)
                 }
@@ -369,7 +374,9 @@ impl<T: Transport> Connection<T> {
                 }
                 Effect::Ping => {
                     in_time(self.write_timeout, self.transport.ping()).await?;
-                    self.session.ping_left(Instant::now());
+                    let left = Instant::now();
+                    self.pinged.get_or_insert(left);
+                    self.session.ping_left(left);
                 }
                 Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
                 Effect::Leave { channel } => self.rooms.leave(&channel),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use super::subscription_row::SubscriptionRow;
 use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
 use crate::ids::{ConnectionId, Timestamp};
+use crate::metrics::Via;
 use crate::outbox::Depth;
 
 /// Why a connection is ended from outside.
@@ -36,6 +37,7 @@ pub struct Newcomer {
     pub user: Option<Arc<str>>,
     pub address: IpAddr,
     pub opened: Timestamp,
+    pub via: Via,
 }
 
 /// A connection as an administrator sees it.
@@ -45,6 +47,9 @@ pub struct RosterRow {
     pub user: Option<Arc<str>>,
     pub address: IpAddr,
     pub opened: Timestamp,
+    pub via: Via,
+    /// From a ping of the server to the answer; 0 before the first answer, and of a transport without pings.
+    pub round_trip_micros: u32,
     pub subscriptions: usize,
     /// What waits for its peer.
     pub depth: Option<Depth>,
@@ -71,6 +76,7 @@ pub struct Roster {
 struct RosterEntry {
     who: Newcomer,
     subscriptions: Arc<AtomicUsize>,
+    round_trip: Arc<AtomicU32>,
     outbox: Option<Arc<Outbox>>,
     orders: watch::Sender<SeatOrders>,
     lookers: Arc<Mutex<Vec<Looker>>>,
@@ -99,6 +105,7 @@ pub enum SeatOrder {
 #[derive(Debug, Clone)]
 pub struct RosterSeat {
     subscriptions: Arc<AtomicUsize>,
+    round_trip: Arc<AtomicU32>,
     orders: watch::Receiver<SeatOrders>,
     /// Looks that were answered, or are answered with the next `show`.
     looks: u64,
@@ -109,6 +116,11 @@ pub struct RosterSeat {
 impl RosterSeat {
     pub fn has_subscriptions(&self, count: usize) {
         self.subscriptions.store(count, Ordering::Relaxed);
+    }
+
+    /// The peer answered a ping after so long.
+    pub fn answered_after(&self, time: Duration) {
+        self.round_trip.store(u32::try_from(time.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Completes with the next order.
@@ -138,12 +150,16 @@ impl Roster {
         let orders = watch::Sender::new(SeatOrders::default());
         let seat = RosterSeat {
             subscriptions: Arc::default(),
+            round_trip: Arc::default(),
             orders: orders.subscribe(),
             looks: 0,
             lookers: Arc::default(),
         };
         let (subscriptions, lookers) = (seat.subscriptions.clone(), seat.lookers.clone());
-        self.entries.lock().insert(key, RosterEntry { who, subscriptions, outbox: None, orders, lookers });
+        let round_trip = seat.round_trip.clone();
+        self.entries
+            .lock()
+            .insert(key, RosterEntry { who, subscriptions, round_trip, outbox: None, orders, lookers });
         seat
     }
 
@@ -224,8 +240,10 @@ impl RosterEntry {
     }
 
     fn row(&self) -> RosterRow {
-        let Newcomer { id, user, address, opened } = self.who.clone();
+        let Newcomer { id, user, address, opened, via } = self.who.clone();
         let subscriptions = self.subscriptions.load(Ordering::Relaxed);
-        RosterRow { id, user, address, opened, subscriptions, depth: self.outbox.as_ref().map(|o| o.depth()) }
+        let round_trip_micros = self.round_trip.load(Ordering::Relaxed);
+        let depth = self.outbox.as_ref().map(|outbox| outbox.depth());
+        RosterRow { id, user, address, opened, via, round_trip_micros, subscriptions, depth }
     }
 }

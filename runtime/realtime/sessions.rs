@@ -185,6 +185,10 @@ impl Sessions {
         &self.polls
     }
 
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
     /// The sessions whose peers speak by requests.
     pub fn remote(&self) -> &Arc<RemoteSessions> {
         &self.remote
@@ -280,7 +284,7 @@ impl Sessions {
         };
         let id = ConnectionId(self.env.uuid_v7());
         let (user, address, opened) = (identity.user.clone(), identity.address, self.env.now());
-        let seat = place.enter(Newcomer { id, user, address, opened });
+        let seat = place.enter(Newcomer { id, user, address, opened, via: transport.via() });
         let entrant = Entrant { id, place, seat, proven_by: None };
         if arrived.owes_token {
             return Box::pin(self.serve_owing(transport, &arrived, entrant)).await;
@@ -464,6 +468,7 @@ impl Sessions {
             id,
             refusals: self.refusals.clone(),
             evidence: None,
+            pinged: None,
         })
     }
 }

@@ -14,6 +14,13 @@ use crate::schema::{Column, Entity, EntityName, FieldIndex, Generation, Operatio
 use crate::store::{Change, LogLimit, LogPage, Query, RuleEvidence, Store, Stored, record_of};
 use crate::verdict::{JudgedRule, Question, Reason, World, judge, principal};
 
+/// Changes in a row, up to and including `to`.
+#[derive(Debug, Clone)]
+pub struct ChangesPage {
+    pub changes: Vec<Arc<Change>>,
+    pub to: Seq,
+}
+
 /// What is to be explained.
 #[derive(Debug, Clone)]
 pub struct RuleQuestion {
@@ -142,6 +149,15 @@ impl Repository {
         match self.store.log(Seq(before), limit).await.map_err(error::of_read)?.value {
             LogPage::Changes { changes, .. } => Ok(changes.into_iter().find(|change| change.seq == seq)),
             LogPage::BelowFloor => Ok(None),
+        }
+    }
+
+    /// About `most` changes after this position, as far as they are kept.
+    pub async fn changes(&self, after: Seq, most: usize) -> Result<ChangesPage, RepositoryError> {
+        let limit = LogLimit { changes: most, bytes: 4 << 20 };
+        match self.store.log(after, limit).await.map_err(error::of_read)?.value {
+            LogPage::Changes { changes, to } => Ok(ChangesPage { changes, to }),
+            LogPage::BelowFloor => Ok(ChangesPage { changes: Vec::new(), to: after }),
         }
     }
 

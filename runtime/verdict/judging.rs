@@ -75,7 +75,7 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
     if principal.is_disabled() {
         return Ok(Reason::Disabled);
     }
-    if entity.access.is_unsaid() {
+    if entity.access.is_unsaid() && !entity.access.open {
         return Ok(Reason::Unruled);
     }
     let mut mask = Mask::default();

@@ -7,7 +7,7 @@ import { login } from '/static/auth.js';
 import { ChannelSubscriber } from '/static/channels.js';
 import { RealtimeClient } from '/static/realtime.js';
 import { element, find } from './dom.js';
-import { show as showKeys } from './help.js';
+import { waysOf } from './ways.js';
 import { userOf } from './who.js';
 
 /** A shape and a word for each status, because colour alone is not enough. */
@@ -17,13 +17,6 @@ const BADGES = {
   connecting: ['◌', 'Connecting'],
   offline: ['○', 'Offline'],
 };
-
-/** The pages that lead everywhere else. @type {[path: string, text: string][]} */
-const PAGES = [
-  ['/_/', 'Entities'],
-  ['/_/schema', 'Schema'],
-  ['/_/api', 'API'],
-];
 
 /** @param {(string | {text: string, path: string})[]} crumbs Where this page is, below the home page. The last one is this page. */
 export function start(...crumbs) {
@@ -37,17 +30,11 @@ export function start(...crumbs) {
   /** An address of this server, under the same name. @param {string} path */
   const link = (path) => path + query;
 
-  const brand = element('a', { class: 'brand', href: link('/_/') }, 'Tidewire');
-  const trail = crumbs.map((crumb) =>
-    typeof crumb === 'string' ? element('span', { 'aria-current': 'page' }, crumb) : element('a', { class: 'crumb', href: link(crumb.path) }, crumb.text),
-  );
-  const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
-  const help = element('button', { type: 'button', class: 'quiet', 'aria-label': 'Keys of this page', title: 'Keys of this page (?)', click: showKeys }, '?');
-  const current = (/** @type {string} */ path) => (location.pathname === path ? 'page' : null);
-  const pages = PAGES.map(([path, text]) => element('a', { href: link(path), 'aria-current': current(path) }, text));
-  const ways = element('nav', { 'aria-label': 'Pages', class: 'pages' }, ...pages, help);
-  const { me, refused } = userOf({ rt, channels, auth, as, isBusy });
-  find('.bar').append(nav, ways, badge(rt), me);
+  const { navs, inspector } = waysOf(link, crumbs);
+  inspector.hidden = true;
+  const knowRole = (/** @type {string | null | undefined} */ role) => void (inspector.hidden = role !== 'admin');
+  const { me, refused } = userOf({ rt, channels, auth, as, isBusy, knowRole });
+  find('.bar').append(...navs, badge(rt), me);
   followSchema(rt);
   return { api, rt, channels, auth, as, link, refused };
 }

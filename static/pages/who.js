@@ -14,6 +14,7 @@ import { issuers, loginAddress, NAME, PASSWORD, userForm } from './entry.js';
  * @property {Login | undefined} auth Unless a name is in the address.
  * @property {string | null} as The name in the address.
  * @property {() => boolean} isBusy Whether to leave the page would lose what the user has typed.
+ * @property {(role: string | null | undefined) => void} knowRole Hears the role of the user.
  */
 
 /** @param {UserOptions} options */
@@ -146,7 +147,7 @@ function loginDialog(auth, name) {
  *
  * @param {UserOptions} options
  */
-function whoAmI({ rt, channels, auth, as }) {
+function whoAmI({ rt, channels, auth, as, knowRole }) {
   const text = element('span', { class: 'me' }, '…');
   /** @type {string | null | undefined} */
   let shown;
@@ -156,10 +157,14 @@ function whoAmI({ rt, channels, auth, as }) {
     const { userId, everConnected } = rt.detail.value;
     if (!everConnected) return;
     // The server may still look at the token.
-    if (userId === null) return void text.replaceChildren(auth?.user.value ? '…' : 'You are anonymous');
+    if (userId === null) {
+      knowRole(null);
+      return text.replaceChildren(auth?.user.value ? '…' : 'You are anonymous');
+    }
     const given = as?.startsWith(`${userId}:`) ? as.slice(userId.length + 1) : null;
     const login = auth?.user.value?.id === userId ? auth.user.value : null;
     const role = given ?? record?.value?.role ?? login?.role;
+    knowRole(role);
     const name = login ? (record?.value?.name ?? login.name ?? userId) : userId;
     text.replaceChildren('You are ', element('strong', {}, name), role ? `, ${role}` : '');
   };

@@ -249,6 +249,11 @@ async fn administration(walk: &mut Walk, app: &TestApp) {
         walk.step(&format!("{list}?limit=0&as=ops:admin"), Value::Null, (400, "BAD_QUERY")).await;
         let listed = walk.step(&format!("{list}?as=ops:admin"), Value::Null, (200, "")).await;
         let id = listed.json["items"][0]["id"].as_str().unwrap();
+        if kind == "connections" {
+            walk.step(&format!("GET /api/admin/connections/{id}?as=ops:admin"), Value::Null, (200, "")).await;
+            walk.step("GET /api/admin/connections/x?as=ops:admin", Value::Null, (404, "NOT_FOUND")).await;
+            walk.step("GET /api/admin/connections/x", Value::Null, (403, "FORBIDDEN")).await;
+        }
         let end = format!("DELETE /api/admin/{kind}/{id}");
         walk.step(&end, Value::Null, (403, "FORBIDDEN")).await;
         walk.step(&format!("{end}?as=ops:admin"), Value::Null, (204, "")).await;
@@ -272,6 +277,12 @@ async fn inspection(walk: &mut Walk) {
         .await;
     walk.step("GET /api/admin/inspect/refusals?limit=0&as=ops:admin", Value::Null, (400, "BAD_QUERY")).await;
     walk.step("GET /api/admin/inspect/refusals?as=ops:admin", Value::Null, (200, "")).await;
+    for path in ["", "/channels", "/events"] {
+        let path = format!("GET /api/admin/inspect{path}");
+        walk.step(&path, Value::Null, (403, "FORBIDDEN")).await;
+        walk.step(&format!("{path}?as=ops:admin"), Value::Null, (200, "")).await;
+        walk.step(&format!("{path}?page=1&as=ops:admin"), Value::Null, (400, "BAD_QUERY")).await;
+    }
 }
 
 async fn records(walk: &mut Walk) {

@@ -70,7 +70,7 @@ async function each(context, items, call) {
 describe('in development', () => {
   const { server, chrome } = stage({ 'task.toml': PLAIN('task').replace('label  = "title"', 'label  = "title"\nhistory = "30d"'), 'project.toml': PLAIN('project'), 'sample.toml': SAMPLE });
 
-  test('hostile texts of records are text at home, in a table, and in a record with its history', async () => {
+  test('hostile texts of records are text at home, in a table, in a record with its history, and in the inspector', async () => {
     const project = await server().post('projects', { name: PAYLOADS[0], description: PAYLOADS.join('\n') });
     const ids = [];
     for (const title of PAYLOADS) ids.push((await server().post('tasks', { title, project: project.id, tags: { [title]: title } })).id);
@@ -88,6 +88,10 @@ describe('in development', () => {
       const titles = await table.locator('tbody tr td:first-child').evaluateAll((cells) => cells.map(({ textContent }) => textContent));
       for (const title of PAYLOADS.slice(1)) assert.ok(titles.some((text) => text.includes(title)), title);
       await clean(table);
+      const inspector = await context.newPage();
+      await inspector.goto(`${server().address}/_/inspect?as=root:admin`);
+      await inspector.getByRole('table', { name: 'Events' }).getByRole('row').nth(PAYLOADS.length).waitFor();
+      await clean(inspector);
 
       await record.goto(`${server().address}/_/e/tasks/${id}`);
       const history = record.locator('#history li');

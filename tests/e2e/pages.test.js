@@ -189,7 +189,7 @@ const LOOKS = [
   { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
   { colorScheme: 'dark', viewport: { width: 1280, height: 800 } },
 ];
-const PAGES = (id) => ['/_/', '/_/e/tasks', `/_/e/tasks/${id}`, '/_/schema', '/_/api', '/_/login', '/_/account'];
+const PAGES = (id) => ['/_/', '/_/e/tasks', `/_/e/tasks/${id}`, '/_/schema', '/_/api', '/_/inspect?as=root:admin', '/_/login', '/_/account'];
 
 test('every page is styled where nothing is, keeps to the rules of accessibility, and fits a phone', async () => {
   const { id } = await task({ due: '2030-01-31', tags: { a: 1 } });
@@ -212,10 +212,11 @@ test('every page is styled where nothing is, keeps to the rules of accessibility
       const shotName = `page-${path.replace(id, 'record').replaceAll(/\W+/g, '-')}-${colorScheme}-${viewport.width}`;
       await page.screenshot({ path: join(SCREENSHOTS, `${shotName}.png`) });
     };
-    await page.goto(`${server().address}${path}${path.includes('login') || path.includes('account') ? '' : '?as=ada'}`);
+    await page.goto(`${server().address}${path}${/login|account|as=/.test(path) ? '' : '?as=ada'}`);
     await page.getByRole('heading').first().waitFor();
     if (path.endsWith('tasks')) await row(page, 'Plant a tree').waitFor();
     if (path.includes(id)) await page.locator('#history li').first().waitFor();
+    if (path.includes('inspect')) await page.getByRole('table', { name: 'Events' }).getByRole('row').nth(1).waitFor();
     if (path.endsWith('api')) await page.locator('.operation').first().evaluate((box) => (box.open = true));
     await page.evaluate(AXE);
     for (const one of LOOKS) await look(one);

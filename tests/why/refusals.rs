@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::team::{Team, clauses, id, text};
+use crate::support::app::TestApp;
 
 struct Case {
     who: &'static str,
@@ -393,6 +394,18 @@ async fn what_a_user_may_do_now_is_explained_for_each_operation() {
         }
     }
     assert_eq!(team.app.head(), before, "nothing was written");
+}
+
+#[tokio::test]
+async fn an_entity_that_dev_opens_is_explained_as_open() {
+    let app = TestApp::start().await;
+    let task = app.client_as("ada").create("tasks", json!({"title": "x"})).await;
+    let path =
+        format!("/api/admin/explain?user=ben&entity=Task&record={}&operation=update", text(&task["id"]));
+    let why = app.client_as("root:admin").get(&path).await;
+    assert_eq!(why["finding"], "granted", "{why}");
+    let said = text(&why["answer"]);
+    assert!(said.ends_with("because Task has no rules, and `tidewire dev` opens such entities"), "{said}");
 }
 
 #[tokio::test]

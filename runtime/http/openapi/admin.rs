@@ -66,6 +66,16 @@ impl Describer<'_> {
                 body: None,
             },
             AdminRoute {
+                verb: "get",
+                path: "/api/admin/connections/{id}",
+                id: "connection",
+                summary: "A live connection and its subscriptions, for the role `admin`.",
+                parameters: vec![one()],
+                answer: answers::ok(self.shared_ref("Connection"), &[]),
+                codes: &[Code::Forbidden, Code::NotFound, Code::StorageError],
+                body: None,
+            },
+            AdminRoute {
                 verb: "delete",
                 path: "/api/admin/connections/{id}",
                 id: "endConnection",
@@ -135,14 +145,27 @@ impl Describer<'_> {
         let text = |about: &str| json!({"description": about, "type": "string"});
         let time = || json!({"type": "string", "format": "date-time"});
         let perhaps = || json!({"type": ["string", "null"]});
-        let connection = ObjectSchema::new("A connection.")
-            .with("id", text("For DELETE; the same as in `connected`."))
-            .with("userId", perhaps())
-            .with("address", text("Where it comes from."))
-            .with("openedAt", time())
-            .with("subscriptions", whole())
-            .with("waitingBytes", whole())
-            .with("lagging", json!({"type": "boolean"}));
+        let connection = |about| {
+            ObjectSchema::new(about)
+                .with("id", text("For DELETE; the same as in `connected`."))
+                .with("userId", perhaps())
+                .with("address", text("Where it comes from."))
+                .with("openedAt", time())
+                .with("transport", json!({"enum": ["ws", "sse", "poll"]}))
+                .with("roundTripMs", json!({"type": ["number", "null"], "minimum": 0}))
+                .with("subscriptions", whole())
+                .with("waitingBatches", whole())
+                .with("waitingBytes", whole())
+                .with("lagging", json!({"type": "boolean"}))
+        };
+        let subscription = ObjectSchema::new("A subscription.")
+            .with("channel", text("As its client wrote it."))
+            .with("phase", text("`live`, or what it waits for."))
+            .with("since", json!({"type": ["integer", "null"], "minimum": 0}))
+            .with("sent", whole());
+        let subscriptions = json!({"type": "array", "items": subscription});
+        let one = connection("A connection and its subscriptions.").with("channels", subscriptions);
+        let connection = connection("A connection.");
         let session = ObjectSchema::new("A session.")
             .with("id", text("For DELETE."))
             .with("userId", text("Id of its user."))
@@ -159,6 +182,7 @@ impl Describer<'_> {
         let stats =
             json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()});
         self.add_schema(self.shared_name("Stats"), stats);
+        self.add_schema(self.shared_name("Connection"), one);
         self.add_schema(self.shared_name("Connections"), page("Connections.", connection));
         self.add_schema(self.shared_name("UserSessions"), page("Sessions of users.", session));
     }

@@ -55,6 +55,44 @@ impl Describer<'_> {
                 codes: &[Code::Forbidden, Code::StorageError],
                 body: None,
             },
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/inspect",
+                id: "inspect",
+                summary: "Queues, the log, delays and limits that were reached. For the role `admin`.",
+                parameters: Vec::new(),
+                answer: answers::ok(self.shared_ref("Inspection"), &[]),
+                codes: &[Code::Forbidden, Code::StorageError],
+                body: None,
+            },
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/inspect/channels",
+                id: "channels",
+                summary: "Groups of subscriptions, those with the most subscribers first. For the role `admin`.",
+                parameters: vec![limit()],
+                answer: answers::ok(self.shared_ref("Groups"), &[]),
+                codes: &[Code::Forbidden, Code::StorageError],
+                body: None,
+            },
+            AdminRoute {
+                verb: "get",
+                path: "/api/admin/inspect/events",
+                id: "events",
+                summary: "The newest changes and what each changed, as far as the caller may read it. For the role `admin`.",
+                parameters: vec![
+                    json!({"name": "after", "in": "query", "description": "`next` of the last answer.",
+                        "schema": {"type": "integer", "minimum": 0}}),
+                    limit(),
+                    text("entity", "Only those of this entity."),
+                    text("record", "Only those of this record."),
+                    text("by", "Only those by this user."),
+                    text("mid", "Only those with this mutation id."),
+                ],
+                answer: answers::ok(self.shared_ref("Tail"), &[]),
+                codes: &[Code::Forbidden, Code::StorageError, Code::StorageDamaged],
+                body: None,
+            },
         ];
         self.admin_routes(routes)
     }
@@ -118,6 +156,69 @@ impl Describer<'_> {
                 "kept": {"type": "integer", "minimum": 0}
             }
         });
+        let whole = || json!({"type": "integer", "minimum": 0});
+        let numbers = || json!({"type": "object", "additionalProperties": whole()});
+        let inspection = json!({
+            "description": "Numbers of one moment.",
+            "type": "object",
+            "required": ["now", "stats", "log", "queues", "delay", "refusals", "limits"],
+            "properties": {
+                "now": {"type": "string", "format": "date-time"},
+                "stats": self.shared_ref("Stats"),
+                "log": numbers(),
+                "queues": numbers(),
+                "delay": {
+                    "description": "Milliseconds from the taking of a write to the outboxes of its subscribers, of the last batches.",
+                    "type": "object", "additionalProperties": whole()
+                },
+                "refusals": whole(),
+                "limits": {"description": "How often each limit was reached, by code.", "type": "object", "additionalProperties": whole()}
+            }
+        });
+        let group = json!({
+            "type": "object",
+            "required": ["channel", "view", "subscribers", "events", "position"],
+            "properties": {
+                "channel": {"type": "string"},
+                "view": {"type": "string"},
+                "subscribers": whole(),
+                "events": {"type": "integer", "minimum": 0, "description": "Since the group began."},
+                "position": whole()
+            }
+        });
+        let groups = json!({
+            "description": "Groups of subscriptions.",
+            "type": "object",
+            "required": ["items", "count", "position"],
+            "properties": {"items": {"type": "array", "items": group}, "count": whole(), "position": whole()}
+        });
+        let change = json!({
+            "type": "object",
+            "required": ["seq", "op", "entity", "recordId", "at", "by"],
+            "properties": {
+                "seq": whole(),
+                "op": {"enum": ["create", "update", "delete", "schema"]},
+                "entity": {"type": "string"},
+                "recordId": {"type": "string"},
+                "at": {"type": "string", "format": "date-time"},
+                "by": {"type": ["string", "null"]},
+                "mid": {"type": "string"},
+                "cause": {"type": "string"},
+                "hidden": {"description": "The caller may not read the record.", "type": "boolean"},
+                "diff": {"type": "array", "items": {
+                    "type": "object", "required": ["field", "before", "after"], "properties": {"field": {"type": "string"}}
+                }}
+            }
+        });
+        let tail = json!({
+            "description": "Changes in the order of the log.",
+            "type": "object",
+            "required": ["items", "next", "head"],
+            "properties": {"items": {"type": "array", "items": change}, "next": whole(), "head": whole()}
+        });
+        for (name, schema) in [("Inspection", inspection), ("Groups", groups), ("Tail", tail)] {
+            self.add_schema(self.shared_name(name), schema);
+        }
         for (name, schema) in [("Clause", clause), ("JudgedRule", rule), ("Why", why), ("Refusals", refusals)]
         {
             self.add_schema(self.shared_name(name), schema);

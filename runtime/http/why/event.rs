@@ -19,9 +19,10 @@ use crate::rules::{Person, Verdict, unmet};
 use crate::schema::{Operation, Record};
 use crate::store::{Change, ChangeOp, Scope};
 
-/// `None` where neither the connection is known nor it is said whose it was.
+/// `None` where the connection is unknown and the question does not say whose it was. `by`: the administrator.
 pub(super) async fn why(
     state: &AppState,
+    by: Option<&str>,
     connection: ConnectionId,
     seq: Seq,
     params: &Params,
@@ -57,6 +58,7 @@ pub(super) async fn why(
             asked.json["user"] = user.into();
             let person = Person { id: user.map(Arc::from), ..Person::default() };
             asked.json["judged"] = "now".into();
+            now::log_use(by, &person, &change.entity, "subscribe");
             asked.would(&Arc::new(person), channel).await?
         }
     };

@@ -57,6 +57,12 @@ impl NowQuestion {
     }
 }
 
+/// An administrator asks as a user. Operators find each use in the log.
+pub(super) fn log_use(by: Option<&str>, person: &Person, entity: &str, operation: &str) {
+    let user = person.id.as_deref();
+    tracing::info!(by, user, entity, operation, "an administrator asked what a user may do");
+}
+
 /// `by`: the administrator.
 pub(super) async fn why(state: &AppState, by: Option<&str>, asked: &NowQuestion) -> Result<Value, Problem> {
     let schema = state.schema();
@@ -64,13 +70,7 @@ pub(super) async fn why(state: &AppState, by: Option<&str>, asked: &NowQuestion)
     let Some(entity) = schema.entity(entity).or_else(|| schema.by_plural(entity)) else {
         return Err(Problem::new(Code::UnknownEntity, format!("there is no entity `{}`", shown(entity))));
     };
-    tracing::info!(
-        by,
-        user = person.id.as_deref(),
-        entity = &*entity.name,
-        operation = operation.word(),
-        "an administrator asked what a user may do"
-    );
+    log_use(by, person, &entity.name, operation.word());
     let id = match entity.id_kind {
         IdKind::Uuid => RecordId::parse_uuid(record),
         IdKind::Text => RecordId::parse_text(record),

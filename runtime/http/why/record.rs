@@ -86,7 +86,7 @@ impl JudgedRecord<'_> {
         let unmet = unmet(filter, entity, stored);
         if !unmet.is_empty() {
             json["filter"] = words::clauses(&unmet).into();
-            let said = format!("the filter leaves {} `{id}` out: {}", entity.name, words::unmet(&unmet));
+            let said = format!("the filter leaves {} `{id}` out: {}", entity.name, words::judged(&unmet));
             return Ok(found(json, "filtered", said));
         }
         if !state.repository.would_list(&question.query, id).await? {

@@ -43,18 +43,22 @@ fn truth(truth: Truth) -> &'static str {
     }
 }
 
-/// ``because `owner == user.id` is false``, of several all of them.
+/// The clauses that decided.
 pub(super) fn because(rule: &RuleEvidence) -> String {
-    if rule.source.is_none() {
-        return format!("because {} has no rule for `{}`", rule.entity, rule.operation.word());
+    match (&rule.source, &rule.clauses[..]) {
+        (None, [only]) if only.text == "false" => {
+            format!("because {} has no rule for `{}`", rule.entity, rule.operation.word())
+        }
+        (None, [only]) if only.text == "true" => {
+            format!("because {} has no rules, and `tidewire dev` opens such entities", rule.entity)
+        }
+        // A lease without a rule of its own is judged by the one for updates.
+        (_, clauses) => format!("because {}", judged(clauses)),
     }
-    let clauses: Vec<String> =
-        rule.clauses.iter().map(|clause| format!("`{}` is {}", clause.text, truth(clause.truth))).collect();
-    format!("because {}", clauses.join(" and "))
 }
 
-/// The same of conditions of a filter.
-pub(super) fn unmet(clauses: &[Clause]) -> String {
+/// ``"`owner == user.id` is false"``, of several all of them.
+pub(super) fn judged(clauses: &[Clause]) -> String {
     let texts: Vec<String> =
         clauses.iter().map(|clause| format!("`{}` is {}", clause.text, truth(clause.truth))).collect();
     texts.join(" and ")
