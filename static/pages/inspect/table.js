@@ -11,7 +11,7 @@ import { element } from '../dom.js';
  * @param {(item: T) => string} keyOf
  */
 export function table(where, caption, columns, keyOf) {
-  /** @type {Map<string, {row: HTMLElement, cells: HTMLElement[], shown: string[]}>} */
+  /** @type {Map<string, {row: HTMLElement, cells: HTMLElement[], shown: Node[]}>} */
   const rows = new Map();
   const body = element('tbody');
   const head = element('tr', {}, ...columns.map(([name]) => element('th', { scope: 'col' }, name)));
@@ -51,16 +51,17 @@ export function table(where, caption, columns, keyOf) {
  * Changes only the cells that would look different.
  *
  * @template T
- * @param {{cells: HTMLElement[], shown: string[]}} known
+ * @param {{cells: HTMLElement[], shown: Node[]}} known
  * @param {[string, (item: T) => Node | string | number][]} columns
  * @param {T} item
  */
 function fill({ cells, shown }, columns, item) {
   columns.forEach(([, show], at) => {
     const value = show(item);
-    const look = value instanceof Element ? value.outerHTML : String(value);
-    if (shown[at] === look) return;
-    shown[at] = look;
-    cells[at].replaceChildren(value instanceof Node ? value : look);
+    const now = value instanceof Node ? value : document.createTextNode(String(value));
+    if (shown[at]?.isEqualNode(now)) return;
+    // A button that was clicked looks different by now, so a copy is kept.
+    shown[at] = now.cloneNode(true);
+    cells[at].replaceChildren(now);
   });
 }
