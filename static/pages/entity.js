@@ -57,6 +57,8 @@ function show(entity, entities) {
   const presence = new PresenceManager(rt);
   const here = whoIsHere(presence.join(entity.name), find('#here'), () => grid.drawVisitors());
   const href = (/** @type {string} */ id) => link(`/_/e/${encodeURIComponent(plural)}/${encodeURIComponent(id)}`);
+  /** Why the last change under a lease was not saved. @type {string | null} */
+  let unsaved = null;
   let { unknown, ...asked } = askedOf(new URLSearchParams(location.search), entity);
   /** @type {HTMLTableElement} */
   const table = find('#rows');
@@ -64,7 +66,7 @@ function show(entity, entities) {
   const grid = new Grid(find('.scroll'), table, {
     entity,
     refs,
-    change: (id, patch) => void db.update(entity.name, id, patch, { ifMatch: true }),
+    change: (id, patch) => void (/** @type {any} */ (entity).lease === 'required' ? leased(id, patch) : db.update(entity.name, id, patch, { ifMatch: true })),
     meta: (id) => source.meta(id),
     remove: (row) => confirmDelete(nameOf(entity, row), () => api.delete(plural, row.id)),
     left: () => describe(),
@@ -119,6 +121,20 @@ function show(entity, entities) {
     if (!source.ask(asked)) grid.update(source.rows, source.unread, true);
   }
 
+  /** Shown when the server has it: without the lease it would be refused. @param {string} id @param {Record<string, any>} patch */
+  async function leased(id, patch) {
+    const row = source.rows.find((each) => each.id === id);
+    if (!row) return;
+    try {
+      const { changeLeased } = await import('./leased.js');
+      await changeLeased({ rt, api, entity, refs }, row, patch, source.meta(id).by);
+      unsaved = null;
+    } catch (error) {
+      unsaved = `${nameOf(entity, row)} was not saved. ${words(error)}`;
+    }
+    describe();
+  }
+
   /** @param {import('../mutation.js').Mutation} mutation */
   async function decide(mutation) {
     const { compare } = await import('./compare.js');
@@ -147,7 +163,7 @@ function show(entity, entities) {
     find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? ' match' : ''}${old}`;
     const closed = error?.code === 'UNKNOWN_ENTITY';
     const missing = unknown.length > 0 ? `The address has a filter that ${plural} do not have: ${unknown.join(', ')}.` : null;
-    say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : missing);
+    say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : unsaved ?? missing);
     if (closed) refused();
   }
 
