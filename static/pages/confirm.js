@@ -36,3 +36,16 @@ export function confirmDelete(name, act) {
     });
   });
 }
+
+/**
+ * @param {object} context
+ * @param {import('../realtime.js').RealtimeClient} context.rt
+ * @param {import('../api.js').Api} context.api
+ * @param {import('./fields.js').Entity} context.entity
+ * @param {string} id
+ */
+export async function removeRecord({ rt, api, entity }, id) {
+  if (/** @type {any} */ (entity).lease !== 'required') return api.delete(entity.plural, id);
+  const { deleteLeased } = await import('./leased.js');
+  await deleteLeased({ rt, api, entity }, id);
+}

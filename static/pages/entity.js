@@ -6,7 +6,7 @@ import { PresenceManager } from '/static/presence.js';
 import { announcer } from './announcer.js';
 import { start } from './app.js';
 import { addressOf, askedOf } from './asked.js';
-import { confirmDelete } from './confirm.js';
+import { confirmDelete, removeRecord } from './confirm.js';
 import { find, say, words } from './dom.js';
 import { drawer } from './drawer.js';
 import { labelOf, nameOf } from './fields.js';
@@ -68,7 +68,7 @@ function show(entity, entities) {
     refs,
     change: (id, patch) => void (/** @type {any} */ (entity).lease === 'required' ? leased(id, patch) : db.update(entity.name, id, patch, { ifMatch: true })),
     meta: (id) => source.meta(id),
-    remove: (row) => confirmDelete(nameOf(entity, row), () => api.delete(plural, row.id)),
+    remove: (row) => confirmDelete(nameOf(entity, row), () => removeRecord({ rt, api, entity }, row.id)),
     left: () => describe(),
     href,
     visitors: (id) => here.at(id),

@@ -4,7 +4,7 @@
 import { Lease } from '/static/lease.js';
 import { PresenceManager } from '/static/presence.js';
 import { start } from './app.js';
-import { confirmDelete } from './confirm.js';
+import { confirmDelete, removeRecord } from './confirm.js';
 import { element, find, say, words } from './dom.js';
 import { copyButton, labelOf, moment, nameOf } from './fields.js';
 import { keys } from './help.js';
@@ -55,7 +55,7 @@ function show(entity, entities) {
 
   const remove = async () => {
     const row = record.value;
-    const done = row && (await confirmDelete(nameOf(entity, row), () => api.delete(plural, row.id)));
+    const done = row && (await confirmDelete(nameOf(entity, row), () => removeRecord({ rt, api, entity }, row.id)));
     if (done) location.assign(link(list));
   };
 

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cell, noComplaints, row, stage } from './stage.js';
+import { askToDelete, cell, noComplaints, row, stage } from './stage.js';
 
 const { open, server } = stage({
   'page.toml': `entity = "Page"
@@ -45,4 +45,29 @@ test('a cell is saved under a lease that is given back, and not while another us
   await row(ada, 'after that').waitFor();
   await ben.locator('#problem').waitFor({ state: 'hidden' });
   for (const page of [ada, ben, form]) noComplaints(page, /status of 4\d\d/);
+});
+
+test('a record is deleted under a lease, and not while another user holds it', async () => {
+  const first = await server().post('pages', { title: 'Table' }, 'ada');
+  const second = await server().post('pages', { title: 'Form' }, 'ada');
+  const form = await open(`/_/e/pages/${first.id}?as=ada`);
+  await form.getByLabel('Text').fill('half written');
+  const ben = await open('/_/e/pages?as=ben');
+  const notice = (await open(`/_/e/pages/${first.id}?as=ben`)).getByText('ada is editing this. You can save when they have finished.');
+  await notice.waitFor();
+  const dialog = await askToDelete(ben, 'Table');
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await dialog.getByRole('alert').waitFor();
+  assert.ok((await server().list('pages')).some(({ id }) => id === first.id));
+  // Nothing is written any longer, so the lease is given back.
+  await form.getByLabel('Text').fill('');
+  await notice.waitFor({ state: 'hidden' });
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await row(ben, 'Table').waitFor({ state: 'detached' });
+
+  const own = await open(`/_/e/pages/${second.id}?as=ada`);
+  await own.getByLabel('Text').fill('in the middle of it');
+  await own.getByRole('button', { name: 'Delete…' }).click();
+  await own.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await row(ben, 'Form').waitFor({ state: 'detached' });
 });
