@@ -110,7 +110,8 @@ async fn a_session_that_nobody_polls_ends_although_it_is_sent_frames() {
 #[tokio::test(start_paused = true)]
 async fn the_session_of_a_stream_lives_as_long_as_the_stream_and_not_longer() {
     let server = server();
-    let (line, mut pieces) = mpsc::channel::<Bytes>(1);
+    // With room enough, so that no write waits for the peer: that, too, would be a sign of life.
+    let (line, mut pieces) = mpsc::channel::<Bytes>(8);
     let seat = server.sessions.remote().open(&ada(), None);
     let id = seat.id().clone();
     let (sessions, stream) =
