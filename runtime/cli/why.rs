@@ -93,15 +93,14 @@ fn line(text: &mut String, answer: &Json, depth: usize) {
         ("rights changed since, by change", "rightsChanged"),
         ("judged", "judged"),
     ] {
-        match &answer[member] {
-            Json::Null => {}
-            Json::String(value) => {
-                let _ = writeln!(text, "{indent}  {name}: {value}");
-            }
-            value => {
-                let _ = writeln!(text, "{indent}  {name}: {value}");
-            }
+        let value = &answer[member];
+        if value.is_null() {
+            continue;
         }
+        let _ = match value.as_str() {
+            Some(value) => writeln!(text, "{indent}  {name}: {value}"),
+            None => writeln!(text, "{indent}  {name}: {value}"),
+        };
     }
     if let Some(subscription) = answer["subscription"].as_object() {
         let number = |name: &str| subscription.get(name).map(Json::to_string).unwrap_or_default();

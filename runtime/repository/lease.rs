@@ -73,10 +73,8 @@ impl Repository {
             },
             Err(refusal) => {
                 pass_on(&witness, 0);
-                match refusal {
-                    CommitError::NotFound { .. } => Err(missing()),
-                    refusal => Err(error::of_lease(refusal, &entity.name)),
-                }
+                let gone = matches!(refusal, CommitError::NotFound { .. });
+                Err(if gone { missing() } else { error::of_lease(refusal, &entity.name) })
             }
         }
     }
