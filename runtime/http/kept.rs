@@ -1,6 +1,7 @@
 //! What is kept of a request that was refused, and of a list that was answered, for administrators who ask why.
 //!
-//! Keeps the path of a request and never its query string or its body.
+//! Keeps the path of a request and never its query string or its body. What is secret in a path is left out: the value of `by/FIELD`, which
+//! may be the token of an invitation, and the id of a session.
 
 use axum::http::{Method, Uri};
 
@@ -11,9 +12,6 @@ use crate::metrics::Via;
 use crate::protocol::Code;
 use crate::refusals::{KeptRefusal, ListQuestion, Noted, NotedRefusal, RefusedOperation};
 
-/// Characters of a path that are kept.
-const MOST_PATH: usize = 400;
-
 /// One request.
 pub(super) struct AskedRequest<'a> {
     pub(super) id: &'a str,
@@ -23,7 +21,7 @@ pub(super) struct AskedRequest<'a> {
 
 impl AskedRequest<'_> {
     fn text(&self) -> String {
-        format!("{} {}", self.method, self.uri.path().chars().take(MOST_PATH).collect::<String>())
+        format!("{} {}", self.method, without_secrets(self.uri.path()))
     }
 
     /// What administrators ask here is no news to them.
@@ -33,9 +31,23 @@ impl AskedRequest<'_> {
     }
 }
 
-/// The whole request was refused.
+fn without_secrets(path: &str) -> String {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let secret = match segments[..] {
+        ["", "api", "realtime", "session", _, ..] => Some(4),
+        ["", "api", _, "by", _, _, ..] => Some(5),
+        _ => None,
+    };
+    if let Some(secret) = secret {
+        segments[secret] = "…";
+    }
+    segments.join("/")
+}
+
+/// The whole request was refused. Too many requests are counted and not kept: they would push out what else was refused.
 pub(super) fn refused(state: &AppState, asked: &AskedRequest<'_>, problem: &Problem, mut noted: Noted) {
-    if asked.is_of_inspector() && problem.code() != Code::Forbidden {
+    let code = problem.code();
+    if code == Code::RateLimited || asked.is_of_inspector() && code != Code::Forbidden {
         return;
     }
     state.sessions.refusals().keep(KeptRefusal {
@@ -43,8 +55,8 @@ pub(super) fn refused(state: &AppState, asked: &AskedRequest<'_>, problem: &Prob
         at: state.env.now(),
         via: Via::Http,
         operation: RefusedOperation::Request(asked.text()),
-        code: problem.code(),
-        message: message(problem.code(), problem.detail()),
+        code,
+        message: message(code, problem.detail()),
         cause: problem.cause().map(str::to_owned),
         evidence: noted.evidence_of(problem.op()),
         caller: noted.caller,
@@ -90,4 +102,21 @@ fn of_batch(
 fn message(code: Code, text: &str) -> Option<String> {
     let is_of_body = matches!(code, Code::ValidationFailed | Code::BadJson | Code::BadFrame);
     (!is_of_body).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn what_is_secret_in_a_path_is_left_out() {
+        for (path, kept) in [
+            ("/api/invitations/by/link/R4nd0m", "/api/invitations/by/link/…"),
+            ("/api/realtime/session/5ec7e7/subscribe", "/api/realtime/session/…/subscribe"),
+            ("/api/tasks/7/history", "/api/tasks/7/history"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_secrets(path), kept);
+        }
+    }
 }

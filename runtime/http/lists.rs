@@ -24,7 +24,7 @@ use crate::schema::value::write_json_of;
 use crate::store::{At, Column, Counted, ListPage, Who};
 
 /// Bytes of a question that is kept, for administrators who ask why a record is missing.
-const MOST_QUESTION: usize = 4 << 10;
+const MOST_QUESTION: usize = 500;
 
 pub(super) async fn list(
     State(state): State<AppState>,

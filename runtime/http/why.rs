@@ -53,7 +53,7 @@ async fn why(
     let by = admin.user.as_deref();
     let answered = match asked(&state, &id) {
         AskedId::Refusal(id) => refusal::why(&state, by, id).await?,
-        AskedId::Record { list, record } => record::why(&state, list, record).await?,
+        AskedId::Record { list, record } => record::why(&state, by, list, record).await?,
         AskedId::Event { connection, seq } => event::why(&state, by, connection, seq, &params).await?,
     };
     let answer = match (answered, NowQuestion::of(&params)?) {

@@ -19,6 +19,9 @@ const MOST: usize = 10_000;
 /// For how long they are kept.
 pub const REFUSAL_LIFE: Duration = Duration::from_secs(60 * 60);
 
+/// Bytes of each text that is kept of a refusal. A frame may name a channel as long as the frame.
+const MOST_TEXT: usize = 400;
+
 /// Answers to one id. A caller may give the same id to many requests.
 const MOST_OF_AN_ID: usize = 20;
 
@@ -79,7 +82,8 @@ pub struct ListQuestion {
 }
 
 impl Refusals {
-    pub fn keep(&self, refusal: KeptRefusal) {
+    pub fn keep(&self, mut refusal: KeptRefusal) {
+        refusal.shorten();
         let oldest = since(refusal.at);
         let mut refused = self.refused.lock();
         while refused.len() >= MOST || refused.front().is_some_and(|first| first.at < oldest) {
@@ -128,6 +132,19 @@ impl Refusals {
     }
 }
 
+impl KeptRefusal {
+    fn shorten(&mut self) {
+        let asked = match &mut self.operation {
+            RefusedOperation::Request(request) | RefusedOperation::OfBatch { request, .. } => Some(request),
+            RefusedOperation::Frame { channel } => channel.as_mut(),
+        };
+        for text in [asked, self.message.as_mut(), self.cause.as_mut()].into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(MOST_TEXT));
+            text.shrink_to_fit();
+        }
+    }
+}
+
 fn since(now: Timestamp) -> Timestamp {
     Timestamp(now.0 - i64::try_from(REFUSAL_LIFE.as_millis()).unwrap_or(i64::MAX))
 }
@@ -158,6 +175,28 @@ mod tests {
         let now = Timestamp(1_000);
         assert!(refusals.find("0", now).is_empty(), "the oldest made room");
         assert_eq!((refusals.find("1", now).len(), refusals.find("10000", now).len()), (1, 1));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let refusals = Refusals::default();
+        let long = || "ü".repeat(30_000);
+        for operation in [
+            RefusedOperation::Request(long()),
+            RefusedOperation::OfBatch { request: long(), op: 0 },
+            RefusedOperation::Frame { channel: Some(long()) },
+        ] {
+            refusals.keep(KeptRefusal {
+                operation,
+                message: Some(long()),
+                cause: Some(long()),
+                ..refusal("a", 0)
+            });
+        }
+        for kept in refusals.find("a", Timestamp(0)) {
+            let told = format!("{kept:?}");
+            assert!(told.len() < 3 * 400 + 300, "{} bytes", told.len());
+        }
     }
 
     #[test]

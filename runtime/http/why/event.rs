@@ -137,8 +137,14 @@ impl AskedChange<'_> {
             }
             Some(event) => {
                 self.add_event(&event);
-                let said = format!("the connection was sent {}", told(&event));
-                Ok(found(self.json, "delivered", said))
+                let event = told(&event);
+                if changed > seq {
+                    let said = format!(
+                        "by the rights of now, the connection is sent {event}; the rights changed after it"
+                    );
+                    return Ok(found(self.json, "would", said));
+                }
+                Ok(found(self.json, "delivered", format!("the connection was sent {event}")))
             }
             None => self.unseen(&known.person.clone(), &row.channel, &known.sight).await,
         }

@@ -13,10 +13,15 @@ use crate::rules::{Person, unmet};
 use crate::schema::{Entity, IdKind, Operation, Record};
 use crate::store::Who;
 
-pub(super) async fn why(state: &AppState, list: &str, record: &str) -> Result<Option<Value>, Problem> {
+pub(super) async fn why(
+    state: &AppState,
+    by: Option<&str>,
+    list: &str,
+    record: &str,
+) -> Result<Option<Value>, Problem> {
     let Some(question) = state.sessions.refusals().list(list, state.env.now()) else { return Ok(None) };
-    let schema = state.schema();
-    let Some(entity) = schema.entity(&question.query.entity) else { return Ok(None) };
+    let current = state.repository.current();
+    let Some(entity) = current.schema.entity(&question.query.entity) else { return Ok(None) };
     let person = match &question.query.who {
         Who::Person(person) => person.clone(),
         Who::System | Who::ReadScope(_) => return Ok(None),
@@ -31,6 +36,11 @@ pub(super) async fn why(state: &AppState, list: &str, record: &str) -> Result<Op
         "position": question.position.0,
         "judged": "now",
     });
+    now::log_use(by, &person, &entity.name, Operation::List.word());
+    if question.query.generation != current.generation {
+        let said = "the schema changed after the list was answered, so its filter cannot be judged: ask by the rights of now";
+        return Ok(Some(found(json, "schema", said.to_owned())));
+    }
     let id = match entity.id_kind {
         IdKind::Uuid => RecordId::parse_uuid(record),
         IdKind::Text => RecordId::parse_text(record),

@@ -19,12 +19,13 @@ pub(super) async fn why(state: &AppState, by: Option<&str>, id: &str) -> Result<
     answer["judged"] = "then".into();
     if let Some(question) = unread(state, newest) {
         // A read keeps no evidence: it is asked so often for what is not there.
-        let Value::Object(members) = now::why(state, by, &question).await? else { return Ok(None) };
-        members.into_iter().for_each(|(name, value)| {
-            if name != "operation" {
-                answer[name] = value;
-            }
-        });
+        // Where that cannot be answered now, such as for an id that is none, what was kept is the answer.
+        if let Ok(Value::Object(members)) = now::why(state, by, &question).await {
+            members
+                .into_iter()
+                .filter(|(name, _)| name != "operation")
+                .for_each(|(name, value)| answer[name] = value);
+        }
     }
     answer["about"] = "refusal".into();
     if !earlier.is_empty() {
