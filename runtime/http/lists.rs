@@ -56,12 +56,13 @@ async fn page(
         QueryContext { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let request = ListRequest::parse(&asked, &params, &state.config.http)?;
     let page = state.repository.list(request.query.clone()).await?;
-    if params.iter().map(|(_, value)| value.len()).sum::<usize>() <= MOST_QUESTION {
-        note_list(|| NotedList { query: request.query.clone(), position: page.seq });
-    }
     let next = request.next(&page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
-    Ok(with_json(response, page_json(&page, &request.shape, next.as_deref())?))
+    let json = page_json(&page, &request.shape, next.as_deref())?;
+    if params.iter().map(|(_, value)| value.len()).sum::<usize>() <= MOST_QUESTION {
+        note_list(|| NotedList { query: request.query, position: page.seq });
+    }
+    Ok(with_json(response, json))
 }
 
 /// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.

@@ -68,7 +68,7 @@ async fn why(
 async fn explain(State(state): State<AppState>, Admin(admin): Admin, uri: Uri) -> Result<Response, Problem> {
     let params = known(uri.query())?;
     let Some(question) = NowQuestion::of(&params)? else {
-        let detail = "say what is to be explained: `entity`, `record`, `operation`, and `user` unless the caller is anonymous";
+        let detail = "`entity` and `record` are missing: name the record that is asked about";
         return Err(bad_query(detail.to_owned()));
     };
     Ok(Json(now::why(&state, admin.user.as_deref(), &question).await?).into_response())

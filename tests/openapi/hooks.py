@@ -61,6 +61,7 @@ IN_WORDS = (
     "a part of the resource is empty",  # parts of one text
     "a resource has no filter: percent-encode",
     "a ticket is made for a token",
+    "`entity` and `record` go together",  # one parameter needs the other
 )
 
 

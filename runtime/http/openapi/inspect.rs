@@ -24,7 +24,7 @@ impl Describer<'_> {
                 summary: "Why a request was refused, a record is missing in a list, or an event came or did not. For the role `admin`.",
                 parameters: [id]
                     .into_iter()
-                    .chain(of_now())
+                    .chain(of_now(false))
                     .chain([text("channel", "Of an event: the channel.")])
                     .collect(),
                 answer: answers::ok(self.shared_ref("Why"), &[]),
@@ -36,7 +36,7 @@ impl Describer<'_> {
                 path: "/api/admin/explain",
                 id: "explain",
                 summary: "What a user may do with a record now, and by which rule. For the role `admin`.",
-                parameters: of_now().collect(),
+                parameters: of_now(true).collect(),
                 answer: answers::ok(self.shared_ref("Why"), &[]),
                 codes: ASKED_WHY,
                 body: None,
@@ -226,14 +226,19 @@ impl Describer<'_> {
     }
 }
 
-/// What is asked by the rights of now.
-fn of_now() -> impl Iterator<Item = Json> {
+/// What is asked by the rights of now. `required`: the record is.
+fn of_now(required: bool) -> impl Iterator<Item = Json> {
     let operations = ["read", "list", "update", "delete", "lease"];
+    let named = |name: &str, about: &str| {
+        let mut parameter = text(name, about);
+        parameter["required"] = json!(required);
+        parameter
+    };
     [
         text("user", "Id of the user; without it an anonymous caller."),
         text("role", "The role in the credentials; it wins over that of the record."),
-        text("entity", "Name of the entity. Goes with `record`."),
-        text("record", "Id of the record."),
+        named("entity", "Name of the entity, with `record`."),
+        named("record", "Id of the record."),
         json!({"name": "operation", "in": "query", "description": "What the user would do.",
             "schema": {"enum": operations, "default": "read"}}),
     ]
