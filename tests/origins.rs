@@ -28,7 +28,8 @@ async fn every_answer_protects_the_browser_that_shows_it() {
         ("GET", "/", 307),
         ("GET", "/_/", 200),
         ("GET", "/_/e/tasks", 200),
-        ("GET", "/static/signal.js", 200),
+        ("GET", "/static/pages/icon.svg", 200),
+        ("GET", "/static/nothing.js", 404),
         ("GET", "/own.html", 200),
         ("GET", "/nothing", 404),
         ("GET", "/health", 200),
@@ -62,6 +63,32 @@ async fn every_answer_protects_the_browser_that_shows_it() {
     }
     let data = api.call("GET", "/api/tasks", Value::Null).await;
     assert!(data.header("content-security-policy").starts_with("default-src 'none'"));
+}
+
+#[tokio::test]
+async fn scripts_and_styles_of_the_server_carry_what_matters_for_them_alone() {
+    let app = TestApp::start().await;
+    std::fs::create_dir_all(app.folder.path().join("public")).unwrap();
+    std::fs::write(app.folder.path().join("public/worker.js"), "onmessage = () => {};").unwrap();
+    for path in ["/static/signal.js", "/static/pages/pages.css", "/static/pack/pages/home.js"] {
+        let first = app.client().call("GET", path, Value::Null).await;
+        let known = [("If-None-Match", first.header("etag"))];
+        let again = app.client().call_with("GET", path, Value::Null, &known).await;
+        assert_eq!((first.status, again.status), (200, 304), "{path}");
+        for answer in [&first, &again] {
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+            for name in
+                ["content-security-policy", "permissions-policy", "referrer-policy", "x-frame-options"]
+            {
+                assert_eq!(answer.header(name), "", "{name} of {path}");
+            }
+        }
+    }
+    let own = app.client().call("GET", "/worker.js", Value::Null).await;
+    assert!(
+        own.header("content-security-policy").contains("default-src 'self'"),
+        "a worker has that of its script"
+    );
 }
 
 #[tokio::test]

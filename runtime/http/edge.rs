@@ -92,12 +92,12 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
         kept::answered(&state, &AskedRequest { id: &request_id, method: &seen.method, uri: &uri }, noted);
     }
     state.metrics.http.answered(route, seen.method.as_str(), seen.status.as_u16(), started.elapsed());
-    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(request_id) {
-        headers.insert(X_REQUEST_ID, value);
+        response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    headers::protect(headers, is_secure);
+    headers::protect(&mut response, is_secure);
     if api {
+        let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         origins.reveal(page, headers);
     }

@@ -1,8 +1,9 @@
-//! Headers that every answer carries, so that a browser does not do more with it than it must.
+//! Headers that answers carry, so that a browser does not do more with them than it must.
 //!
-//! A handler that has set one of them keeps its own. Knows no route.
+//! A handler that has set a policy keeps its own. Knows no route.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
 
 /// Of our own pages: no inline script or style, no foreign source, no frame around them.
 pub(super) const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -24,15 +25,31 @@ const TLS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000")
 
 pub(super) const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
+/// Marks a script or a style sheet of ours. A page that loads it applies its own policies, and a browser that opens it shows a
+/// text. So policies for documents would only make it larger. A worker does have the policy of its script, but no module of ours
+/// is one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subresource;
+
 /// `is_secure`: the client reached us over TLS. Over plain HTTP browsers ignore the header, and it would be a lie.
-pub(super) fn protect(headers: &mut HeaderMap, is_secure: bool) {
+pub(super) fn protect(response: &mut Response, is_secure: bool) {
+    let is_document = response.extensions().get::<Subresource>().is_none();
+    let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.entry(PERMISSIONS_POLICY).or_insert(PERMISSIONS);
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
-    // Browsers that do not know `frame-ancestors`.
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if is_secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, TLS_FOR_A_YEAR);
     }
+    if is_document {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.entry(PERMISSIONS_POLICY).or_insert(PERMISSIONS);
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
+        // Browsers that do not know `frame-ancestors`.
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
+}
+
+/// Whether a media type needs `charset=utf-8`. XML and SVG name their encoding themselves, and JSON has only one.
+pub(super) fn is_text(media: &str) -> bool {
+    let is_script = media == "application/javascript";
+    is_script || (media.starts_with("text/") && media != "text/xml" && !media.contains("charset"))
 }

@@ -1,7 +1,7 @@
 //! What people open: the generated pages under `/_/`, the browser modules under `/static/`, and the user's own
 //! `public/` folder at `/` (SEMANTICS O10).
 //!
-//! Pages are files of `static/`, compiled in; they hold no data and no inline script, and read the API themselves.
+//! Pages are files of `static/`; they hold no data and no inline script, and read the API themselves.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,27 +13,19 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
-use rust_embed::{EmbeddedFile, RustEmbed};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
-use super::headers::{PAGE_POLICY, PERMISSIONS_POLICY};
+use super::headers::{PAGE_POLICY, PERMISSIONS_POLICY, is_text};
 use super::problem::Problem;
-use super::scripts::without_comments;
-use super::smaller;
 use super::state::AppState;
+use super::static_files::{self, is_hidden};
 use crate::config::Config;
 use crate::protocol::Code;
-
-/// In debug builds read from the folder at each request, in release builds part of the program.
-#[derive(RustEmbed)]
-#[folder = "static/"]
-struct Static;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -96,7 +88,6 @@ pub(super) async fn fallback(public: PublicFolder, request: Request) -> Response
     if path == "/api" || path.starts_with("/api/") {
         return Problem::new(Code::NotFound, "there is nothing at this address").into_response();
     }
-    // `.git` or `.env` in a public folder is an accident.
     if is_hidden(&percent_decode_str(&path).decode_utf8_lossy()) {
         return not_found();
     }
@@ -121,11 +112,6 @@ fn in_utf_8(mut response: Response) -> Response {
         response.headers_mut().insert(header::CONTENT_TYPE, media);
     }
     response
-}
-
-fn is_text(media: &str) -> bool {
-    let is_script = media == "application/javascript";
-    is_script || (media.starts_with("text/") && media != "text/xml" && !media.contains("charset"))
 }
 
 async fn home(State(state): State<AppState>, headers: HeaderMap) -> Response {
@@ -175,75 +161,19 @@ async fn record(
 }
 
 async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    match Static::get(&path).filter(|_| !is_hidden(&path)) {
-        Some(file) => embedded(&path, file, &headers),
-        None => not_found(),
-    }
+    page(&path, &headers)
 }
 
 fn page(path: &str, headers: &HeaderMap) -> Response {
-    match Static::get(path) {
-        Some(file) => embedded(path, file, headers),
+    match static_files::find(path) {
+        Some(file) => file.answer(path, headers),
         None => not_found(),
     }
-}
-
-/// The file with its hash as ETag; a browser that holds it gets 304.
-fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
-    let hash: String = file.metadata.sha256_hash().iter().take(16).map(|b| format!("{b:02x}")).collect();
-    let is_small = smaller::accepts(headers);
-    // Two texts of one file are two representations.
-    let etag = format!("\"{hash}{}\"", if is_small { "-gzip" } else { "" });
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let fresh =
-        known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
-    let mut response = if fresh {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let mime = media_type(path, file.metadata.mimetype());
-        let content = [(header::CONTENT_TYPE, mime)];
-        if is_small {
-            let bytes = smaller::of(path, &hash, || sent(path, file));
-            ([(header::CONTENT_ENCODING, "gzip")], content, bytes).into_response()
-        } else {
-            (content, sent(path, file)).into_response()
-        }
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if let Ok(etag) = HeaderValue::try_from(etag) {
-        headers.insert(header::ETAG, etag);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
-    response
-}
-
-fn sent(path: &str, file: EmbeddedFile) -> Bytes {
-    match std::str::from_utf8(&file.data) {
-        Ok(source) if path.ends_with(".js") => without_comments(source).into(),
-        _ => Bytes::from(file.data.into_owned()),
-    }
-}
-
-/// Type declarations end in `.ts`, which the registry of types knows as video.
-fn media_type(path: &str, guessed: &str) -> String {
-    if path.ends_with(".ts") {
-        "text/plain; charset=utf-8".to_owned()
-    } else if is_text(guessed) {
-        format!("{guessed}; charset=utf-8")
-    } else {
-        guessed.to_owned()
-    }
-}
-
-fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|segment| segment.starts_with('.'))
 }
 
 /// A page without a script: it is shown where anything else may be wrong, too.
 fn not_found() -> Response {
-    let page = Static::get("pages/missing.html").map(|file| file.data.into_owned()).unwrap_or_default();
+    let page = static_files::find("pages/missing.html").map(|file| file.bytes).unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),

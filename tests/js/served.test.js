@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { transformSync } from 'esbuild';
+import { build, transformSync } from 'esbuild';
 import { ROOT, Tidewire } from './program.js';
 
 let server;
@@ -28,6 +28,25 @@ test('every module is sent without its comments, and is the same program', async
     const sent = await fetched(name);
     assert.doesNotMatch(sent, /\/\*\*|^\s*\/\/|^\s*$\n/m, name);
     assert.equal(program(sent), program(readFileSync(join(ROOT, 'static', name), 'utf8')), name);
+  }
+});
+
+/** Tells a bundler where `/static/` is. */
+const SERVED = { name: 'served', setup: ({ onResolve }) => onResolve({ filter: /^\/static\// }, ({ path }) => ({ path: join(ROOT, path) })) };
+
+test('the modules of a page are sent as one, each once, and the page needs nothing else', async () => {
+  const pages = readdirSync(join(ROOT, 'static/pages')).filter((name) => name.endsWith('.html') && name !== 'missing.html');
+  assert.ok(pages.length >= 6);
+  for (const name of pages) {
+    const [, entry] = /<script type="module" src="\/static\/pack\/(.*?)">/.exec(readFileSync(join(ROOT, 'static/pages', name), 'utf8'));
+    const packed = await fetched(`pack/${entry}`);
+    // What a bundler finds when it follows the imports of the page is what the server follows.
+    const { metafile } = await build({ entryPoints: [join(ROOT, 'static', entry)], bundle: true, format: 'esm', outdir: 'out', write: false, metafile: true, plugins: [SERVED] });
+    const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length));
+    const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
+    assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.map((path) => path.replaceAll('/', '_')).sort(), name);
+    assert.doesNotMatch(packed, /^(import|export) |import\(/m, name);
+    transformSync(packed, { format: 'esm' });
   }
 });
 
