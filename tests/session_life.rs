@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 use tidewire::auth::Identity;
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::Seq;
 use tidewire::realtime::PollLine;
 use tidewire::realtime::event_stream::EventStream;
+use tidewire::realtime::pieces::pieces;
 use tidewire::realtime::poll_session::PollSession;
 use tidewire::realtime::remote_sessions::{NotTaken, RemoteSession, RemoteSessions};
 use tidewire::realtime::transport::{Ended, StreamStart};
-use tokio::sync::mpsc;
+
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -110,8 +110,7 @@ async fn a_session_that_nobody_polls_ends_although_it_is_sent_frames() {
 #[tokio::test(start_paused = true)]
 async fn the_session_of_a_stream_lives_as_long_as_the_stream_and_not_longer() {
     let server = server();
-    // With room enough, so that no write waits for the peer: that, too, would be a sign of life.
-    let (line, mut pieces) = mpsc::channel::<Bytes>(8);
+    let (line, mut pieces) = pieces();
     let seat = server.sessions.remote().open(&ada(), None);
     let id = seat.id().clone();
     let (sessions, stream) =
@@ -121,7 +120,7 @@ async fn the_session_of_a_stream_lives_as_long_as_the_stream_and_not_longer() {
     // Its client says nothing at all: that it takes the heartbeats is its sign of life.
     let mut beats = 0;
     while began.elapsed() < LIFE * 8 {
-        let piece = pieces.recv().await.expect("the stream goes on");
+        let Some(Ok(piece)) = pieces.next().await else { panic!("the stream goes on") };
         beats += usize::from(piece.starts_with(b": heartbeat"));
     }
     assert!(beats >= 39, "{beats} in ten minutes");

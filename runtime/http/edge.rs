@@ -147,8 +147,9 @@ impl Seen<'_> {
     fn log_failure(&self, problem: &Problem) {
         let (method, route, status, duration_ms) = self.fields();
         let code = problem.code().as_str();
-        if problem.code() == Code::StorageDamaged {
-            // The store logged it when it was found; a line for each request that meets it would hide everything else.
+        if matches!(problem.code(), Code::StorageDamaged | Code::Overloaded) {
+            // A line for each request would hide everything else. The store logged the damage when it was found; how many requests
+            // found the server too busy, the metrics count.
             tracing::debug!(
                 method,
                 route,

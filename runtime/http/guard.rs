@@ -149,16 +149,18 @@ fn same_origin(page: &Uri, host: &Authority) -> bool {
 }
 
 /// Whether a browser sends this for a page of this very origin, or for an address that its user typed. Programs that are no
-/// browsers say nothing of pages.
-pub(super) fn is_same_origin(uri: &Uri, headers: &HeaderMap) -> bool {
+/// browsers say nothing of pages. `is_secure`: the client reached us over TLS. Then a page over plain HTTP is another origin: who
+/// stands between may have written it. Without TLS a proxy may have had it, so both schemes count.
+pub(super) fn is_same_origin(uri: &Uri, headers: &HeaderMap, is_secure: bool) -> bool {
     let Ok(Some(host)) = host_of(uri, headers) else { return false };
     let site = match single(headers, &SEC_FETCH_SITE) {
         Ok(None | Some("same-origin" | "none")) => true,
         Ok(Some(_)) | Err(_) => false,
     };
+    let is_own = |page: Uri| same_origin(&page, &host) && (!is_secure || page.scheme_str() == Some("https"));
     let origin = match single(headers, &header::ORIGIN) {
         Ok(None) => true,
-        Ok(Some(origin)) => origin.parse().is_ok_and(|page| same_origin(&page, &host)),
+        Ok(Some(origin)) => origin.parse().is_ok_and(is_own),
         Err(_) => false,
     };
     site && origin
@@ -285,6 +287,27 @@ mod tests {
                 assert_eq!(verdict(Method::GET, &address, &headers), expected, "?{name}= from {origin}");
             }
             assert_eq!(verdict(Method::GET, "/api/tasks", &headers), Ok(()), "a read changes nothing");
+        }
+    }
+
+    #[test]
+    fn over_tls_a_page_without_it_is_of_another_origin() {
+        for (origin, is_secure, expected) in [
+            ("https://tide.example", true, true),
+            ("http://tide.example:443", true, false),
+            ("http://tide.example", true, false),
+            ("https://tide.example", false, true),
+            ("http://tide.example:443", false, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("tide.example:443"));
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            let uri = Uri::from_static("/api/tasks");
+            assert_eq!(
+                is_same_origin(&uri, &headers, is_secure),
+                expected,
+                "{origin}, over TLS: {is_secure}"
+            );
         }
     }
 

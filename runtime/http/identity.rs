@@ -130,7 +130,7 @@ impl Presented {
         let header = parts.headers.get(X_USER_ID);
         let header = header.map(|value| value.to_str().unwrap_or_default().to_owned());
         // A page of another origin must not act with a cookie that it cannot read.
-        let cookie = match guard::is_same_origin(&parts.uri, &parts.headers) {
+        let cookie = match guard::is_same_origin(&parts.uri, &parts.headers, peer.is_secure) {
             true => cookie::token(&parts.uri, &parts.headers),
             false => None,
         };

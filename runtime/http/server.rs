@@ -5,11 +5,12 @@
 //! 503 and closed; without file descriptors the loop waits and says so.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,10 +18,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
+use futures_util::future::{BoxFuture, OptionFuture, join};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -51,19 +54,30 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The answer does not end: from now on the connection is served by another runtime, where it delays no request.
-    pub(super) fn lasts_on(&self, runtime: &Handle) {
-        // A second answer that does not end finds the connection there.
-        let _ = self.place.runtime.set(runtime.clone());
+    /// The answer does not end: from now on the connection is served by another runtime, where it delays no request, and by one
+    /// task with what `beside` does for it. Keeps its place under the cap until both are done. Such an answer is the last one of
+    /// its connection.
+    pub(super) fn lasts_on(&self, runtime: &Handle, beside: BoxFuture<'static, ()>) {
+        *self.place.lasting.lock() = Some(Lasting { runtime: runtime.clone(), beside });
     }
 }
 
-#[derive(Debug)]
 struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     _counted: GaugeGuard,
-    /// Where the connection goes on, once it lasts.
-    runtime: OnceLock<Handle>,
+    lasting: Mutex<Option<Lasting>>,
+}
+
+/// How a connection goes on whose answer does not end.
+struct Lasting {
+    runtime: Handle,
+    beside: BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for ConnectionSlot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ConnectionSlot").finish_non_exhaustive()
+    }
 }
 
 /// What the loop serves with.
@@ -196,8 +210,11 @@ impl Server {
         }
         socket_options::show_progress(&stream);
         socket_options::notice_death(&stream);
-        let place =
-            ConnectionSlot { _permit: permit, _counted: metrics.http.connection(), runtime: OnceLock::new() };
+        let place = ConnectionSlot {
+            _permit: permit,
+            _counted: metrics.http.connection(),
+            lasting: Mutex::default(),
+        };
         let peer = Peer {
             address: address.ip().to_canonical(),
             is_secure: self.serving.tls.is_some(),
@@ -344,12 +361,21 @@ impl Speaker {
             }
         });
         // Requests are answered while the connection is polled, so after that it is known whether one lasts.
-        let runtime = poll_fn(|context| match speaking.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => place.runtime.get().map_or(Poll::Pending, |runtime| Poll::Ready(Some(runtime))),
-        });
-        if let Some(runtime) = runtime.await {
-            tasks.spawn_on(speaking, runtime);
+        let speaking = poll_fn(|context| match speaking.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(false),
+            Poll::Pending if place.lasting.lock().is_some() => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+        .then_some(speaking);
+        let lasting = place.lasting.lock().take();
+        if let Some(Lasting { runtime, beside }) = lasting {
+            let going_on = async move {
+                // In this order: what was put into the answer is sent in the same turn.
+                join(beside, OptionFuture::from(speaking)).await;
+                drop(place);
+            };
+            tasks.spawn_on(going_on, &runtime);
         }
     }
 }
@@ -357,7 +383,7 @@ impl Speaker {
 #[cfg(test)]
 mod tests {
     use axum::Extension;
-    use futures_util::stream;
+    use futures_util::{FutureExt, stream};
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
 
@@ -379,7 +405,7 @@ mod tests {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let handle = other.handle().clone();
         let lasting = move |Extension(peer): Extension<Peer>| async move {
-            peer.lasts_on(&handle);
+            peer.lasts_on(&handle, async {}.boxed());
             // Here it says nothing.
             let there = poll_fn(move |_| match Handle::current().id() == handle.id() {
                 true => Poll::Ready(Ok::<_, Infallible>("it lasts there")),

@@ -48,3 +48,24 @@ fn tell(set: io::Result<()>) {
         tracing::debug!(%error, "the kernel refused an option of a connection");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_asks_a_silent_peer_whether_it_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let asks = |stream: &TcpStream| SockRef::from(stream).keepalive().unwrap();
+        assert!(!asks(&stream), "of itself it does not");
+        notice_death(&stream);
+        assert!(asks(&stream));
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), SILENCE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), BETWEEN_ASKS);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ASKS);
+    }
+}

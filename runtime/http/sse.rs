@@ -3,7 +3,6 @@
 //! Knows the address and its headers. What the events are, the session decides, as for a socket. Whatever is refused before the
 //! stream begins has a status; afterwards there is an `error` event and the end.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::get;
-use bytes::Bytes;
-use futures_util::stream;
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
 
 use super::identity::{Presented, counted};
 use super::problem::{Problem, bad_query};
@@ -29,6 +26,7 @@ use crate::protocol::{Code, FirstRows, MOST_FIRST_ROWS, Params, Since, Subscribe
 use crate::realtime::Arrived;
 use crate::realtime::event_stream::EventStream;
 use crate::realtime::greeting::stopped_stream;
+use crate::realtime::pieces::pieces;
 use crate::realtime::transport::{StreamChannel, StreamStart};
 
 /// What an address may name, beside who asks.
@@ -45,7 +43,6 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn open(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    // Its place under the cap of connections is kept as long as the stream is.
     let peer = parts.extensions.get::<Peer>().cloned();
     if let Some(peer) = &peer {
         state.limits.stream(peer.address)?;
@@ -59,22 +56,18 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
         let told = stopped_stream(Duration::from_millis(state.env.random_u64() % wait), now);
         return Ok(events(Body::from(told)));
     }
-    let (line, mut pieces) = mpsc::channel::<Bytes>(1);
+    let (line, body) = pieces();
     let seat = state.sessions.remote().open(&admitted.identity, None);
     let arrived = Arrived::through(state.identities.clone(), admitted);
     let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, seat, start)));
-    let place = peer.clone();
     let living = async move {
         sessions.serve(stream, arrived).await;
-        drop(place);
     };
-    state.tasks.spawn_on(living, &state.live);
-    if let Some(peer) = &peer {
-        peer.lasts_on(&state.live);
+    match peer {
+        Some(peer) => peer.lasts_on(&state.live, living.boxed()),
+        None => drop(state.tasks.spawn_on(living, &state.live)),
     }
-    let pieces =
-        stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
-    Ok(events(Body::from_stream(pieces)))
+    Ok(events(Body::from_stream(body)))
 }
 
 /// The caller of a stream. One who came by a ticket gets a mark, with which the same address works again.

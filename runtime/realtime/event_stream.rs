@@ -1,17 +1,16 @@
 //! `EventStream`: the transport of one answer that does not end, as server-sent events. What the peer wants to follow is in its
 //! address; what it says later comes in requests of their own, through its `RemoteSeat`.
 //!
-//! Knows no HTTP: pieces go into a channel, and the other end puts them on the line. A piece waits there until the line takes
-//! it, so the loop feels a slow reader as it does with a socket.
+//! Knows no HTTP: pieces go to the body of the answer (`pieces.rs`), which puts them on the line. A piece waits there until the
+//! line takes it, so the loop feels a slow reader as it does with a socket.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
+use super::pieces::PieceSender;
 use super::remote_sessions::RemoteSeat;
 use super::transport::{Arrival, Ended, StreamStart, Transport, WriteProgress};
 use crate::metrics::Via;
@@ -20,15 +19,12 @@ use crate::protocol::WireForm;
 /// Bytes handed over at once. Small, so that a slow reader is seen to take something within the time that it has.
 const PIECE: usize = 16 << 10;
 
-/// Buffers that are not longer together are copied into one piece.
-const SHORT: usize = 2 << 10;
-
 /// A comment: nothing happens, and a proxy sees that the connection lives.
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
 /// See the module's text.
 pub struct EventStream {
-    line: mpsc::Sender<Bytes>,
+    line: PieceSender,
     seat: RemoteSeat,
     mark: Option<Arc<str>>,
     start: Option<StreamStart>,
@@ -37,20 +33,20 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// `line`: where the pieces go, with room for one. Dropped at its other end: the peer is gone.
+    /// `line`: where the pieces go. Dropped at its other end: the peer is gone.
     /// `seat`: where the peer speaks, in requests of their own.
-    pub fn new(line: mpsc::Sender<Bytes>, seat: RemoteSeat, start: StreamStart) -> EventStream {
+    pub fn new(line: PieceSender, seat: RemoteSeat, start: StreamStart) -> EventStream {
         EventStream { line, seat, mark: start.mark.clone(), start: Some(start), beat: false }
     }
 }
 
-/// What is handed over next. Short buffers go together: on the way of a piece there is more to do than a copy.
+/// What is handed over next. Buffers that fit go together: on the way of a piece there is more to do than a copy.
 fn next_piece(frames: &mut VecDeque<Bytes>) -> Bytes {
-    let short = frames.iter().scan(0, |length, frame| {
+    let fitting = frames.iter().scan(0, |length, frame| {
         *length += frame.len();
-        (*length <= SHORT).then_some(())
+        (*length <= PIECE).then_some(())
     });
-    let count = short.count();
+    let count = fitting.count();
     if count > 1 {
         let mut piece = Vec::with_capacity(frames.iter().take(count).map(Bytes::len).sum());
         frames.drain(..count).for_each(|frame| piece.extend_from_slice(&frame));
@@ -99,21 +95,18 @@ impl Transport for EventStream {
     }
 
     async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {
-        let (room, waited) = match self.line.try_reserve() {
-            Ok(room) => (room, false),
-            Err(TrySendError::Full(())) => (self.line.reserve().await.map_err(gone)?, true),
-            Err(closed @ TrySendError::Closed(())) => return Err(gone(closed)),
+        let mut bytes = 0;
+        let piece = || {
+            let piece = next_piece(frames);
+            bytes = piece.len();
+            piece
         };
-        let piece = next_piece(frames);
-        let bytes = piece.len();
-        if bytes > 0 {
-            room.send(piece);
-        }
+        let waited = self.line.put(piece).await.map_err(gone)?;
         Ok(WriteProgress { bytes, waited })
     }
 
     async fn ping(&mut self) -> io::Result<()> {
-        self.line.send(Bytes::from_static(HEARTBEAT)).await.map_err(gone)?;
+        self.line.put(|| Bytes::from_static(HEARTBEAT)).await.map_err(gone)?;
         self.beat = true;
         Ok(())
     }

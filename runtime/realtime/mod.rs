@@ -17,6 +17,7 @@ pub mod lifecycle;
 mod long_poll;
 pub mod mutations;
 pub mod offenders;
+pub mod pieces;
 pub mod places;
 mod poll_line;
 pub mod poll_session;
