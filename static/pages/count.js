@@ -6,26 +6,39 @@
 const PAUSE = 1000;
 
 /**
- * @param {() => Promise<{count: number}>} ask
+ * @typedef {{epoch?: string, seq?: number, view?: string}} Position Of an answer; without `seq` it is as far as nothing.
+ */
+
+/** Farther than every answer. */
+const NOW = { epoch: '', seq: Infinity };
+
+/**
+ * @param {() => Promise<{count: number} & Position>} ask
  * @param {(count: number | null) => void} told Null: it is not known.
  */
 export function counter(ask, told) {
-  let again = false;
+  /** @type {Position | null} */
+  let known = null;
+  /** How far the next answer has to be, when this one is not. @type {Position | null} */
+  let wanted = null;
   let reads = false;
   let ended = false;
-  const read = async () => {
+  /** @param {Position} at */
+  const isKnown = ({ epoch, seq = Infinity, view }) =>
+    known !== null && known.epoch === epoch && known.view === view && known.seq !== undefined && known.seq >= seq;
+  /** @param {Position} [at] What the answer has to include: nothing is asked when the last one does. */
+  const read = async (at = NOW) => {
     if (ended) return;
-    if (reads) return void (again = true);
+    // Of several positions none is known to be the farthest.
+    if (reads) return void (wanted = wanted ? NOW : at);
+    if (isKnown(at)) return;
     reads = true;
-    again = false;
-    const count = await ask().then(
-      (answer) => answer.count,
-      () => null,
-    );
-    if (!ended) told(count);
+    wanted = null;
+    known = await ask().catch(() => null);
+    if (!ended) told(known && /** @type {{count: number}} */ (known).count);
     setTimeout(() => {
       reads = false;
-      if (again) read();
+      if (wanted) read(wanted);
     }, PAUSE);
   };
   return { read, end: () => void (ended = true) };

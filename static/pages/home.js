@@ -42,13 +42,13 @@ function cardOf(entity) {
   const total = element('span', { class: 'total' });
   const read = async () => {
     try {
-      const [{ items }, count] = await Promise.all([api.list(entity.plural, { sort: '-id', limit: NEWEST }), api.count(entity.plural)]);
+      const [{ items, seq, view }, count] = await Promise.all([api.list(entity.plural, { sort: '-id', limit: NEWEST }), api.count(entity.plural)]);
       rows.replaceChildren(...items.map((row) => element('li', {}, element('a', { href: recordAddress(entity.plural, row.id) }, nameOf(entity, row)))));
       const text = count.count.toLocaleString();
       if (total.textContent !== '' && total.textContent !== text) mark(total);
       total.textContent = text;
       say(note, items.length === 0 ? 'None yet.' : null);
-      return count;
+      return { ...count, seq: Math.min(seq, count.seq), view };
     } catch (error) {
       // Rows that the user can no longer see must go. After any other error the old rows may stay.
       const { status, code } = /** @type {import('../api.js').ApiError} */ (error);
@@ -74,7 +74,7 @@ function recordAddress(plural, id) {
  * The ticker, which tells the cards what to read again.
  *
  * @param {import('../api.js').Entity[]} entities
- * @param {Map<string, {read: () => void}>} cards
+ * @param {Map<string, {read: (at?: import('./count.js').Position) => void}>} cards
  */
 function follow(entities, cards) {
   const plurals = new Map(entities.map(({ name, plural }) => [name, plural]));
@@ -86,8 +86,9 @@ function follow(entities, cards) {
   const all = () => {
     for (const { read } of cards.values()) read();
   };
-  // Entities without a line in the activity, and rights that change, are told by their own channels.
-  for (const { name } of entities.slice(0, WATCHED)) rt.subscribe(`entity:${name}`, ({ type }) => type !== 'pong' && cards.get(name)?.read());
+  // Entities without a line in the activity, and rights that change, are told by their own channels. A card that was read behind the
+  // beginning of its channel has missed nothing.
+  for (const { name } of entities.slice(0, WATCHED)) rt.subscribe(`entity:${name}`, ({ type, payload }) => type !== 'pong' && cards.get(name)?.read(type === 'subscribed' ? payload : undefined));
   const draw = () => {
     const shown = events.value.slice(0, LINES);
     const next = new Map(shown.map((entry) => [entry.seq, lines.get(entry.seq) ?? lineOf(entry, plurals.get(entry.entity))]));

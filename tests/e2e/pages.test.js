@@ -226,36 +226,53 @@ test('every page is styled where nothing is, keeps to the rules of accessibility
   assert.deepEqual(problems, []);
 });
 
+/** When there was something to use, on the page's own clock, which starts with the navigation. Runs in the page. */
+function watchForUse() {
+  new MutationObserver(() => {
+    if (document.querySelector('.newest a, td[tabindex="0"]')) window.usableAfter ??= performance.now();
+  }).observe(document, { subtree: true, childList: true, attributes: true });
+}
+
+/** A visit of a browser without a cache: what it is sent until the page is quiet, and when it could be used. */
+async function visit(browser, address) {
+  const context = await browser.newContext();
+  await context.addInitScript(watchForUse);
+  const page = await context.newPage();
+  const devtools = await context.newCDPSession(page);
+  const seen = { bytes: 0, requests: 0, ms: 0 };
+  await devtools.send('Network.enable');
+  devtools.on('Network.loadingFinished', ({ encodedDataLength }) => {
+    seen.bytes += encodedDataLength;
+    seen.requests++;
+  });
+  devtools.on('Network.webSocketFrameReceived', ({ response }) => (seen.bytes += response.payloadData.length));
+  await page.goto(address);
+  await page.waitForFunction(() => window.usableAfter !== undefined);
+  seen.ms = Math.round(await page.evaluate(() => window.usableAfter));
+  await page.waitForLoadState('networkidle');
+  await context.close();
+  return seen;
+}
+
+/** Other programs of the machine make a visit slower, and none faster. */
+const VISITS = 8;
+
 /**
- * What a browser without a cache is sent until the table is there and quiet, and until a cell can be used. The aim for the first page
- * is 60 KB. Why the table page takes more: docs/decisions.md.
+ * The aim for the first page is 60 KB, and that both can be used within a second: a record can be opened, a cell be edited. Why the
+ * table page takes more bytes: docs/decisions.md.
  */
-test('a first page stays within its budget of bytes', async () => {
+test('a first page stays within its budgets of bytes and time', async () => {
   const BUDGETS = { '/_/': 60, '/_/e/tasks': 76 };
   await task();
-  const helper = await open('/_/?as=ben');
+  const browser = (await open('/_/?as=ben')).context().browser();
   for (const [path, budget] of Object.entries(BUDGETS)) {
-    const context = await helper.context().browser().newContext();
-    const page = await context.newPage();
-    const devtools = await context.newCDPSession(page);
-    let bytes = 0;
-    let requests = 0;
-    await devtools.send('Network.enable');
-    devtools.on('Network.loadingFinished', ({ encodedDataLength }) => {
-      bytes += encodedDataLength;
-      requests++;
-    });
-    devtools.on('Network.webSocketFrameReceived', ({ response }) => (bytes += response.payloadData.length));
-    const start = Date.now();
-    await page.goto(`${server().address}${path}?as=ada`);
-    if (path.endsWith('tasks')) await page.locator('td[tabindex="0"]').waitFor();
-    else await page.locator('.newest a').first().waitFor();
-    const took = Date.now() - start;
-    await page.waitForLoadState('networkidle');
-    console.log(`${path}: ${bytes} bytes in ${requests} requests, used after ${took} ms`);
-    await context.close();
-    assert.ok(bytes <= budget * 1024, `${path}: ${bytes} bytes`);
-    // The machine of the test may be busy with others; the number is printed above.
-    assert.ok(took < 10_000, `${path}: ${took} ms`);
+    let fastest = Infinity;
+    for (let visits = 0; visits < VISITS && fastest > 1000; visits++) {
+      const { bytes, requests, ms } = await visit(browser, `${server().address}${path}?as=ada`);
+      console.log(`${path}: ${bytes} bytes in ${requests} requests, used after ${ms} ms`);
+      assert.ok(bytes <= budget * 1024, `${path}: ${bytes} bytes`);
+      fastest = Math.min(fastest, ms);
+    }
+    assert.ok(fastest <= 1000, `${path}: ${fastest} ms`);
   }
 });
