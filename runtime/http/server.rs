@@ -383,11 +383,14 @@ impl Speaker {
 #[cfg(test)]
 mod tests {
     use axum::Extension;
+    use bytes::Bytes;
     use futures_util::{FutureExt, stream};
     use tokio::io::AsyncReadExt;
+    use tokio::sync::Notify;
     use tokio::time::timeout;
 
     use super::*;
+    use crate::realtime::pieces::pieces;
 
     #[test]
     fn a_shortage_is_told_once_and_the_next_one_after_a_quiet_time() {
@@ -397,6 +400,32 @@ mod tests {
             .map(|second| shortage.begins(start + Duration::from_secs(second)))
             .into();
         assert_eq!(told, [true, false, false, false, true, false]);
+    }
+
+    /// Serves `router` and asks it once.
+    async fn asked(router: Router) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::new(Metrics::new(&[("/", &["GET"])], crate::ids::Timestamp(0)));
+        let serving = Serving { router, tasks: TaskTracker::new(), metrics, tls: None };
+        tokio::spawn(
+            async move { serve(listener, serving, &Config::default(), std::future::pending()).await },
+        );
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.unwrap();
+        client
+    }
+
+    /// Reads until the text comes.
+    async fn expect(client: &mut TcpStream, text: &str) {
+        let mut answer = Vec::new();
+        let reading = async {
+            while !String::from_utf8_lossy(&answer).contains(text) {
+                assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "the end came before `{text}`");
+            }
+        };
+        let read = timeout(Duration::from_secs(10), reading).await;
+        assert!(read.is_ok(), "no `{text}` in {}", String::from_utf8_lossy(&answer));
     }
 
     #[tokio::test]
@@ -413,19 +442,31 @@ mod tests {
             });
             Body::from_stream(stream::once(there))
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(lasting);
-        let metrics = Arc::new(Metrics::new(&[("/", &["GET"])], crate::ids::Timestamp(0)));
-        let serving = Serving { router, tasks: TaskTracker::new(), metrics, tls: None };
-        tokio::spawn(
-            async move { serve(listener, serving, &Config::default(), std::future::pending()).await },
-        );
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        let read = timeout(Duration::from_secs(10), client.read_to_string(&mut answer)).await;
-        assert!(read.is_ok() && answer.contains("it lasts there"), "{answer}");
+        expect(&mut asked(Router::new().fallback(lasting)).await, "it lasts there").await;
         other.shutdown_background();
+    }
+
+    #[tokio::test]
+    async fn what_is_put_into_an_answer_that_lasts_is_sent_in_the_same_turn() {
+        let due = Arc::new(Notify::new());
+        let when = due.clone();
+        let lasting = move |Extension(peer): Extension<Peer>| async move {
+            let (sender, body) = pieces();
+            let putting = async move {
+                for piece in ["one", "two"] {
+                    when.notified().await;
+                    sender.put(|| Bytes::from_static(piece.as_bytes())).await.unwrap();
+                }
+                std::future::pending().await
+            };
+            peer.lasts_on(&Handle::current(), putting.boxed());
+            Body::from_stream(body)
+        };
+        let mut client = asked(Router::new().fallback(lasting)).await;
+        expect(&mut client, "\r\n\r\n").await;
+        for piece in ["one", "two"] {
+            due.notify_one();
+            expect(&mut client, piece).await;
+        }
     }
 }

@@ -373,11 +373,6 @@ impl<T: Transport> Connection<T> {
                     }
                 }
                 Effect::Ping => {
-                    // One that was not due after the last events, because the position was told after them.
-                    let reached = self.channels.position();
-                    if let Some(trailer) = self.trailer(reached) {
-                        self.write(vec![trailer]).await?;
-                    }
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     let left = Instant::now();
                     self.pinged.get_or_insert(left);
