@@ -44,9 +44,8 @@ pub(super) fn routes() -> Router<AppState> {
 async fn open(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().cloned();
-    if let Some(peer) = &peer {
-        state.limits.stream(peer.address)?;
-    }
+    let peer = peer.ok_or_else(|| Problem::internal("a request without a peer"))?;
+    state.limits.stream(peer.address)?;
     let StreamCaller { admitted, mark } = admit(&state, &parts).await?;
     let start = StreamStart { mark, ..start(&Params::parse(parts.uri.query())?, &parts.headers)? };
     let lifecycle = state.sessions.lifecycle();
@@ -63,10 +62,7 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
     let living = async move {
         sessions.serve(stream, arrived).await;
     };
-    match peer {
-        Some(peer) => peer.lasts_on(&state.live, living.boxed()),
-        None => drop(state.tasks.spawn_on(living, &state.live)),
-    }
+    peer.lasts_on(&state.live, living.boxed());
     Ok(events(Body::from_stream(body)))
 }
 
