@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::json;
 use tidewire::auth::Identity;
 use tidewire::config::RealtimeConfig;
