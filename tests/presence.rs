@@ -1,9 +1,11 @@
 //! Presence over real sockets: who sees whom, tabs, killed clients, strangers, and rights that are lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewire::config::{NameRuleText, NameRuleTexts, WordRuleText};
+use tidewire::config::{Config, NameRuleText, NameRuleTexts, WordRuleText};
+use tidewire::schema::Schema;
 
 use crate::support::app::{Client, TestApp};
 use crate::support::ruled;
@@ -15,9 +17,13 @@ async fn start() -> TestApp {
     start_with(|_| {}).await
 }
 
-async fn start_with(change: impl FnOnce(&mut tidewire::config::Config)) -> TestApp {
+async fn start_with(change: impl FnOnce(&mut Config)) -> TestApp {
+    start_over(ruled::schema(), change).await
+}
+
+async fn start_over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
     let data = tempfile::tempdir().unwrap();
-    let app = TestApp::governed(data, ruled::schema(), |config| {
+    let app = TestApp::governed(data, schema, |config| {
         config.realtime.presence_hold = Duration::from_millis(200);
         change(config);
     })
@@ -322,7 +328,10 @@ async fn names_follow_their_patterns_and_are_closed_without_one() {
             rules: vec![rule("watch", "true"), rule("join", "user.role == 'admin'")],
         },
     ]);
-    let app = start_with(|config| config.presence = patterns).await;
+    // Everybody reads the tasks, so that only the rule of a name asks for memberships.
+    let task = "entity = \"Task\"\n[fields]\ntitle = { type = \"text\" }\n[access]\nread = \"true\"\n";
+    let schema = ruled::schema_with(&[("task.toml", task)]);
+    let app = start_over(schema, |config| config.presence = patterns).await;
     let root = app.client_as("root");
     let of_ada = member(&root, "ada", "p1").await;
     let (mut ada, mut ben, mut guest) =
@@ -332,7 +341,7 @@ async fn names_follow_their_patterns_and_are_closed_without_one() {
     refused(&mut ben, "FORBIDDEN_CHANNEL").await;
     ben.send(&json!({"type": "presence:join", "channel": "presence:nowhere"})).await;
     refused(&mut ben, "FORBIDDEN_CHANNEL").await;
-    // Only the rule of a name asks for memberships of a board; their change is a change of rights all the same.
+    // Their change is a change of rights all the same.
     root.delete(&format!("/api/memberships/{}", of_ada["id"].as_str().unwrap())).await;
     told(&mut ada, "presence:sync", &[]).await;
     refused(&mut ada, "FORBIDDEN_CHANNEL").await;
