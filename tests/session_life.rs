@@ -10,7 +10,7 @@ use tidewire::config::RealtimeConfig;
 use tidewire::ids::Seq;
 use tidewire::realtime::PollLine;
 use tidewire::realtime::event_stream::EventStream;
-use tidewire::realtime::pieces::pieces;
+use tidewire::realtime::pieces::PieceLine;
 use tidewire::realtime::poll_session::PollSession;
 use tidewire::realtime::remote_sessions::{NotTaken, RemoteSession, RemoteSessions};
 use tidewire::realtime::transport::{Ended, StreamStart};
@@ -111,11 +111,11 @@ async fn a_session_that_nobody_polls_ends_although_it_is_sent_frames() {
 #[tokio::test(start_paused = true)]
 async fn the_session_of_a_stream_lives_as_long_as_the_stream_and_not_longer() {
     let server = server();
-    let (line, mut pieces) = pieces();
+    let PieceLine { sender, receiver: mut pieces } = PieceLine::default();
     let seat = server.sessions.remote().open(&ada(), None);
     let id = seat.id().clone();
     let (sessions, stream) =
-        (server.sessions.clone(), Box::new(EventStream::new(line, seat, of_no_channels())));
+        (server.sessions.clone(), Box::new(EventStream::new(sender, seat, of_no_channels())));
     let served = tokio::spawn(async move { sessions.serve(stream, ada()).await });
     let began = Instant::now();
     // Its client says nothing at all: that it takes the heartbeats is its sign of life.

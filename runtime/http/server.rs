@@ -390,7 +390,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::realtime::pieces::pieces;
+    use crate::realtime::pieces::PieceLine;
 
     #[test]
     fn a_shortage_is_told_once_and_the_next_one_after_a_quiet_time() {
@@ -451,7 +451,7 @@ mod tests {
         let due = Arc::new(Notify::new());
         let when = due.clone();
         let lasting = move |Extension(peer): Extension<Peer>| async move {
-            let (sender, body) = pieces();
+            let PieceLine { sender, receiver } = PieceLine::default();
             let putting = async move {
                 for piece in ["one", "two"] {
                     when.notified().await;
@@ -460,7 +460,7 @@ mod tests {
                 std::future::pending().await
             };
             peer.lasts_on(&Handle::current(), putting.boxed());
-            Body::from_stream(body)
+            Body::from_stream(receiver)
         };
         let mut client = asked(Router::new().fallback(lasting)).await;
         expect(&mut client, "\r\n\r\n").await;

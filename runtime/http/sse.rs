@@ -26,7 +26,7 @@ use crate::protocol::{Code, FirstRows, MOST_FIRST_ROWS, Params, Since, Subscribe
 use crate::realtime::Arrived;
 use crate::realtime::event_stream::EventStream;
 use crate::realtime::greeting::stopped_stream;
-use crate::realtime::pieces::pieces;
+use crate::realtime::pieces::PieceLine;
 use crate::realtime::transport::{StreamChannel, StreamStart};
 
 /// What an address may name, beside who asks.
@@ -55,15 +55,15 @@ async fn open(State(state): State<AppState>, request: Request) -> Result<Respons
         let told = stopped_stream(Duration::from_millis(state.env.random_u64() % wait), now);
         return Ok(events(Body::from(told)));
     }
-    let (line, body) = pieces();
+    let PieceLine { sender, receiver } = PieceLine::default();
     let seat = state.sessions.remote().open(&admitted.identity, None);
     let arrived = Arrived::through(state.identities.clone(), admitted);
-    let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(line, seat, start)));
+    let (sessions, stream) = (state.sessions.clone(), Box::new(EventStream::new(sender, seat, start)));
     let living = async move {
         sessions.serve(stream, arrived).await;
     };
     peer.lasts_on(&state.live, living.boxed());
-    Ok(events(Body::from_stream(body)))
+    Ok(events(Body::from_stream(receiver)))
 }
 
 /// The caller of a stream. One who came by a ticket gets a mark, with which the same address works again.

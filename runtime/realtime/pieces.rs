@@ -13,16 +13,23 @@ use bytes::Bytes;
 use futures_util::Stream;
 use parking_lot::Mutex;
 
+/// The two ends of a place.
+#[derive(Debug)]
+pub struct PieceLine {
+    pub sender: PieceSender,
+    pub receiver: PieceReceiver,
+}
+
 /// The end of the session.
 #[derive(Debug)]
 pub struct PieceSender {
-    place: Arc<Mutex<Place>>,
+    place: Arc<Mutex<PiecePlace>>,
 }
 
 /// The end of the body. Ends when the sender is dropped, after the last piece.
 #[derive(Debug)]
 pub struct PieceReceiver {
-    place: Arc<Mutex<Place>>,
+    place: Arc<Mutex<PiecePlace>>,
 }
 
 /// The receiver is gone.
@@ -30,7 +37,7 @@ pub struct PieceReceiver {
 pub struct Closed;
 
 #[derive(Debug, Default)]
-struct Place {
+struct PiecePlace {
     piece: Option<Bytes>,
     /// The sender waits for room, and not only for the end of the receiver.
     wants_room: bool,
@@ -59,10 +66,11 @@ impl End {
     }
 }
 
-/// The two ends of a place.
-pub fn pieces() -> (PieceSender, PieceReceiver) {
-    let place = Arc::<Mutex<Place>>::default();
-    (PieceSender { place: place.clone() }, PieceReceiver { place })
+impl Default for PieceLine {
+    fn default() -> PieceLine {
+        let place = Arc::<Mutex<PiecePlace>>::default();
+        PieceLine { sender: PieceSender { place: place.clone() }, receiver: PieceReceiver { place } }
+    }
 }
 
 impl PieceSender {
@@ -166,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_piece_is_taken_in_the_same_turn_and_wakes_no_task() {
-        let (sender, mut receiver) = pieces();
+        let PieceLine { sender, mut receiver } = PieceLine::default();
         let counted = Arc::new(Counted::default());
         let mut taken = Box::pin(async move { receiver.next().await.is_some() });
         assert!(poll(taken.as_mut(), &counted).is_pending());
@@ -177,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_task_that_is_another_is_woken_by_a_piece_by_room_and_by_an_end() {
-        let (sender, mut receiver) = pieces();
+        let PieceLine { sender, mut receiver } = PieceLine::default();
         let [sends, takes] = [(); 2].map(|()| Arc::new(Counted::default()));
         let woken = || [&sends, &takes].map(|counted| counted.0.load(Ordering::Relaxed));
         let mut taken = receiver.next();
@@ -200,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_was_put_is_taken_after_the_end_of_the_sender() {
-        let (sender, receiver) = pieces();
+        let PieceLine { sender, receiver } = PieceLine::default();
         sender.put(|| PIECE).now_or_never();
         drop(sender);
         let rest: Vec<_> = receiver.collect::<Vec<_>>().now_or_never().expect("it ends");
