@@ -86,6 +86,7 @@ import { OTHER_USER, tokensOf } from './tokens.js';
  * @property {string} [id] Of the record; a create may leave it out.
  * @property {object} [data]
  * @property {number} [version] Only if the record still has this version.
+ * @property {number} [lease] The fencing number of the lease that the caller holds on the record.
  * @property {string} [mid] Without `atomic`: the id of this one mutation; a new one when left out.
  *
  * @typedef {object} BatchResult
