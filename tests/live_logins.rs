@@ -337,6 +337,23 @@ async fn a_session_that_expired_while_the_machine_slept_is_ended_by_the_next_tic
 }
 
 #[tokio::test]
+async fn a_poll_that_waits_ends_when_its_login_expires() {
+    let app = TestApp::with(|config| {
+        open(config);
+        config.auth = AuthConfig { session_idle: Duration::from_millis(900), ..config.auth.clone() };
+    })
+    .await;
+    let ada = Account::register(&app, "ada").await;
+    let first = ada.call("GET", "/api/changes?channel=entity:Task", Value::Null).await.json;
+    let since = format!("{}:{}", first["epoch"].as_str().unwrap(), first["seq"]);
+    let view = first["channels"][0]["view"].as_str().unwrap().to_owned();
+    // Of itself it would be answered after 25 s with 200, and be told of what is written meanwhile.
+    let polling = format!("/api/changes?channel=entity:Task&view={view}&since={since}&wait=25");
+    let ended = ada.call("GET", &polling, Value::Null).await;
+    assert_eq!((ended.status, &ended.json["code"]), (401, &json!("UNAUTHENTICATED")), "{}", ended.text);
+}
+
+#[tokio::test]
 async fn a_poll_that_waits_ends_with_its_login() {
     let app = TestApp::with(open).await;
     let ada = Account::register(&app, "ada").await;

@@ -113,6 +113,30 @@ async fn two_users_see_each_other_join_update_and_leave() {
 }
 
 #[tokio::test]
+async fn each_spelling_of_an_id_is_the_same_resource() {
+    let app = start().await;
+    let root = app.client_as("root");
+    for user in ["root", "ada", "ben"] {
+        member(&root, user, "p1").await;
+    }
+    let id = task(&root, "p1").await;
+    let spelled = [id.to_lowercase(), id.to_uppercase()].map(|id| format!("presence:Task/{id}"));
+    let (mut ada, mut ben) = (open(&app, "ada").await, open(&app, "ben").await);
+    assert_eq!(join(&mut ada, &spelled[0], json!({})).await, ["ada"]);
+    assert_eq!(join(&mut ben, &spelled[1], json!({})).await, ["ada", "ben"]);
+    let joined = told(&mut ada, "presence:join", &["ben"]).await;
+    assert_eq!(joined["channel"], json!(spelled[0]), "each is answered under the name that it wrote");
+    for spelling in &spelled {
+        let resource = spelling.strip_prefix("presence:").unwrap();
+        let (_, seen) = app.client_as("ada").get_any(&format!("/api/realtime/presence/{resource}")).await;
+        assert_eq!(seen["counts"]["users"], 2, "{seen}");
+    }
+    ben.send(&json!({"type": "presence:leave", "channel": spelled[0]})).await;
+    told(&mut ada, "presence:leave", &["ben"]).await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn two_tabs_are_one_user_and_closing_one_changes_nothing_but_their_number() {
     let app = start_with(|config| config.realtime.presence_hold = Duration::ZERO).await;
     let (mut ada, mut first) = (open(&app, "ada").await, open(&app, "ben").await);

@@ -53,7 +53,7 @@ async fn poll(state: &AppState, asked: PollRequest, caller: &WaitingCaller) -> R
     let question = asked.question(caller.0.identity.person(), limits.poll_wait.as_secs(), most_channels)?;
     let answer = tokio::select! {
         answer = state.sessions.polls().answer(question) => answer.map_err(problem)?,
-        refused = caller.logged_out() => return Err(refused),
+        refused = caller.login_ended(&state.env) => return Err(refused),
     };
     Ok(axum::Json(answer).into_response())
 }

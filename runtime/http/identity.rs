@@ -4,17 +4,21 @@
 //! Knows no rule about credentials. `/ws` collects with `Presented` and adds its sub-protocol.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, header};
+use futures_util::future::OptionFuture;
 
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
 use super::{cookie, guard};
 use crate::auth::{AuthError, Identity};
-use crate::identity::{Admitted, Brought, IdentityError, TicketUse};
+use crate::env::Env;
+use crate::identity::{Admitted, Brought, IdentityError, LoginState, TicketUse};
+use crate::ids::Timestamp;
 use crate::protocol::Params;
 use crate::refusals::{RefusedCaller, note_caller};
 
@@ -52,16 +56,33 @@ impl FromRequestParts<AppState> for WaitingCaller {
 }
 
 impl WaitingCaller {
-    /// Completes when the login of the caller ends, by a logout for example.
-    pub(super) async fn logged_out(&self) -> Problem {
-        if let Some(session) = &self.0.session {
-            let mut following = session.follow();
-            if following.wait_for(|state| state.ended).await.is_ok() {
+    /// Completes when the login of the caller ends: by a logout for example, or with its time.
+    pub(super) async fn login_ended(&self, env: &Env) -> Problem {
+        let Some(session) = &self.0.session else { return std::future::pending().await };
+        let mut following = session.follow();
+        loop {
+            let LoginState { expires, ended } = *following.borrow_and_update();
+            let left = expires.map(|expires| millis_until(expires, env.now()));
+            if ended {
                 return IdentityError::BadToken("the session was ended: log in again").into();
             }
+            if left == Some(Duration::ZERO) {
+                return IdentityError::BadToken("the login has expired: log in again, or get another token")
+                    .into();
+            }
+            let expiry = OptionFuture::from(left.map(tokio::time::sleep));
+            tokio::select! {
+                Some(()) = expiry => {}
+                Ok(()) = following.changed() => {}
+                // Neither ends it: it is good until it is revoked, and the one who could revoke it is gone.
+                else => return std::future::pending().await,
+            }
         }
-        std::future::pending().await
     }
+}
+
+fn millis_until(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(time.0 - now.0).unwrap_or(0))
 }
 
 impl FromRequestParts<AppState> for Author {

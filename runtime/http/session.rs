@@ -129,7 +129,7 @@ async fn collect(
         collected = line.collect(after, wait) => {
             Ok(answer(&collected.map_err(|error| bad_query(error.to_string()))?, None))
         }
-        refused = caller.logged_out() => Err(refused),
+        refused = caller.login_ended(&state.env) => Err(refused),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::input::{Grant, Ground, PresenceVerdict};
+use super::input::{Grant, Ground, PlaceKey, PresenceVerdict};
 use crate::ids::RecordId;
 use crate::rules::{Person, Principal, ReadScope, is_closed, may_use_name};
 use crate::schema::{Entity, Generation, IdKind, Schema, Value};
@@ -25,6 +25,20 @@ pub struct PresenceJudge {
 impl PresenceJudge {
     pub fn new(store: Arc<dyn Store>, schema: CurrentSchema) -> PresenceJudge {
         PresenceJudge { store, schema }
+    }
+
+    /// The name under which a resource is kept. A UUID has several spellings, and each names the same record.
+    pub(super) fn place(&self, parts: &PlaceKey) -> PlaceKey {
+        let [entity, id, below @ ..] = &**parts else { return parts.clone() };
+        let (schema, _) = (self.schema)();
+        let of_uuid = schema.entity(entity).filter(|entity| entity.id_kind == IdKind::Uuid);
+        match of_uuid.and_then(|entity| id_of(entity, id)) {
+            Some(known) if known.as_str() != id => {
+                let first = [entity.clone(), known.as_str().to_owned()];
+                first.into_iter().chain(below.iter().cloned()).collect()
+            }
+            Some(_) | None => parts.clone(),
+        }
     }
 
     pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> PresenceVerdict {

@@ -118,8 +118,9 @@ impl Presence {
         attendee: AttendeeKey,
         receiver: PresenceReceiver,
         visitor: Visitor,
-        ask: Ask,
+        mut ask: Ask,
     ) -> Result<(), PresenceBusy> {
+        ask.resource.parts = self.judge.place(&ask.resource.parts);
         self.commands
             .try_send(PresenceCommand::Ask { attendee, receiver, visitor, ask })
             .map_err(|_| PresenceBusy)
@@ -145,7 +146,14 @@ impl Presence {
         self.judge.judge(person, parts).await
     }
 
-    pub async fn look(&self, look: Look) -> Result<LookedUp, PresenceBusy> {
+    pub async fn look(&self, mut look: Look) -> Result<LookedUp, PresenceBusy> {
+        match &mut look {
+            Look::Users { parts: place, .. }
+            | Look::IsAt { record: place, .. }
+            | Look::Tree { under: place, .. } => {
+                *place = self.judge.place(place);
+            }
+        }
         let (answer, answered) = oneshot::channel();
         self.commands.send(PresenceCommand::Look(look, answer)).await.map_err(|_| PresenceBusy)?;
         answered.await.map_err(|_| PresenceBusy)

@@ -136,7 +136,7 @@ settings! {
     http.permissions_policy: SettingKind::Header, "`Permissions-Policy` of your own pages in `public`.";
     http.anonymous_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one address without a user; more are `RATE_LIMITED`. 0 is no limit.";
     http.user_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one user; more are `RATE_LIMITED`. 0 is no limit.";
-    http.stream_openings: SettingKind::Count(0..=10_000_000), "Sockets that one address may open in a minute; more are `RATE_LIMITED`. 0 is no limit.";
+    http.stream_openings: SettingKind::Count(0..=10_000_000), "Sockets, event streams and sessions of polls that one address may open in a minute; more are `RATE_LIMITED`. 0 is no limit.";
     http.limit_loopback: SettingKind::Switch, "Whether these limits hold for callers on this machine too, as in `tidewire dev`.";
     http.list_default: SettingKind::Count(1..=10_000), "Records in a list that names no `limit`.";
     http.list_max: SettingKind::Count(1..=10_000), "Largest `limit` of a list.";
