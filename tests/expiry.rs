@@ -214,6 +214,30 @@ async fn a_unit_has_at_most_a_thousand() {
 }
 
 #[tokio::test]
+async fn what_came_due_while_the_server_was_stopped_is_deleted_at_its_start() {
+    let app = TestApp::over(schema().into(), |_| {}).await;
+    let until = time::OffsetDateTime::now_utc() + Duration::from_millis(1_500);
+    let text = until.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let made = app.client().create("invitations", json!({"until": text})).await;
+    let answer = Socket::open(app.address).await.subscribe("entity:Invitation", json!({})).await;
+    let since = json!({"epoch": answer["payload"]["epoch"], "seq": answer["payload"]["seq"]});
+    app.stop().await;
+    // Only the clock of the machine makes it due.
+    let left = until - time::OffsetDateTime::now_utc();
+    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+    let app = TestApp::again(app.folder, schema().into(), |_| {}).await;
+    let mut socket = Socket::open(app.address).await;
+    socket.subscribe("entity:Invitation", json!({"since": since})).await;
+    // It comes with what was missed, or behind that.
+    let mut gone = socket.frame().await;
+    while gone["type"] == "pong" {
+        gone = socket.frame().await;
+    }
+    assert_eq!((&gone["type"], &gone["cause"]), (&json!("entity:deleted"), &json!("expired")), "{gone}");
+    assert_eq!(gone["payload"]["id"], made["id"], "{gone}");
+}
+
+#[tokio::test]
 async fn a_server_deletes_what_is_due_also_what_was_due_before_its_start() {
     let app = TestApp::over(schema().into(), |_| {}).await;
     let api = app.client_as("ada");

@@ -13,6 +13,9 @@ use crate::schema::{Entity, Expr, Record, RecordSearch, Schema, Term, UserTerm};
 /// Of a set that a rule asks, so many values and records are shown.
 const MOST_SHOWN: usize = 10;
 
+/// In place of a value behind a reference or in another entity that was not read.
+const NOT_READ: &str = "not read: other parts of the rule decide";
+
 /// A rule or a part of one, on one record and for one person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
@@ -102,7 +105,10 @@ impl<'a> Explainer<'a> {
     fn search(self, search: &RecordSearch) -> (Vec<(String, String)>, Vec<Explanation>) {
         let printer = self.printer.within(&search.entity);
         let keys = self.values(search.keys.iter().map(|key| &key.value));
-        let Some(records) = self.evaluator.searched(search) else { return (keys, Vec::new()) };
+        let Some(records) = self.evaluator.searched(search) else {
+            let unread = (search.entity.to_string(), NOT_READ.to_owned());
+            return (keys.into_iter().chain([unread]).collect(), Vec::new());
+        };
         let each = records.into_iter().take(MOST_SHOWN).map(|record| {
             let evaluator = Evaluator { element: Some(record), ..self.evaluator };
             let part = Explainer { printer, evaluator }.part(&search.condition);
@@ -129,7 +135,7 @@ impl<'a> Explainer<'a> {
                 | Term::User(_)
                 | Term::Size(_)
                 | Term::Behind(_)
-                | Term::Now(_) => value_text(&self.evaluator.value(term)),
+                | Term::Now(_) => self.value(term),
             };
             let named = (self.printer.term(term), value);
             if !values.contains(&named) {
@@ -137,6 +143,13 @@ impl<'a> Explainer<'a> {
             }
         }
         values
+    }
+
+    fn value(self, term: &Term) -> String {
+        let lacks = Lacks::default();
+        let further = self.evaluator.further.map(|further| further.noting(&lacks));
+        let value = value_text(&Evaluator { further, ..self.evaluator }.value(term));
+        if lacks.is_empty() { value } else { NOT_READ.to_owned() }
     }
 
     /// The values of one set in brackets, or why there are none.

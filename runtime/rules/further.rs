@@ -110,6 +110,14 @@ impl<'a> Further<'a> {
         Further { known, lacks }
     }
 
+    /// The same, which notes in other `lacks` what is lacking.
+    pub(super) fn noting<'b>(self, lacks: &'b Lacks) -> Further<'b>
+    where
+        'a: 'b,
+    {
+        Further { known: self.known, lacks }
+    }
+
     /// `None` as long as it is not known whether there is one.
     pub(super) fn record(self, entity: &EntityName, id: &str) -> Option<Option<&'a Record>> {
         if !self.step(1) {
@@ -163,6 +171,10 @@ impl<'a> Further<'a> {
 }
 
 impl Lacks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.borrow().is_empty()
+    }
+
     /// What was asked for and is not known; `None` where too many rows would be stepped over.
     pub(super) fn facts(self) -> Option<Vec<MissingFact>> {
         if self.too_many.get() { None } else { Some(self.facts.into_inner()) }

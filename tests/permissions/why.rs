@@ -115,6 +115,53 @@ async fn why_shows_the_value_of_each_part_beside_a_running_server() {
     has(&stopped, 0, &["allowed"]);
 }
 
+const DRAFT: &str = r#"
+entity = "Draft"
+[fields]
+holder = { type = "ref", entity = "User" }
+until  = { type = "datetime" }
+[access]
+read   = "true"
+create = "true"
+update = "until > now && (holder.name == 'Ben' || exists(Helper, h, h.draft == id && h.name == 'Eve'))"
+"#;
+
+const HELPER: &str = r#"
+entity = "Helper"
+[fields]
+name  = { type = "text" }
+draft = { type = "ref", entity = "Draft" }
+[access]
+read  = "true"
+"#;
+
+/// What is behind a reference, and records of other entities, are read only where other parts leave the rule undecided.
+#[tokio::test]
+async fn why_says_what_was_not_read_because_other_parts_decide() {
+    let folder = tempfile::tempdir().unwrap();
+    let schemas = folder.path().join("schemas");
+    std::fs::create_dir_all(&schemas).unwrap();
+    for (name, text) in [("draft.toml", DRAFT), ("helper.toml", HELPER)] {
+        std::fs::write(schemas.join(name), text).unwrap();
+    }
+    let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "127.0.0.1:0"])).await;
+    let client = Client::new(process.address);
+    client.get("/api/drafts?as=ada").await;
+    let draft = async |until: &str| {
+        let body = json!({"holder": "ada", "until": until});
+        let (status, made) = client.any("POST", "/api/drafts?as=ada", body).await;
+        assert_eq!(status, 201, "{made}");
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (past, future) = (draft("2020-01-01T00:00:00Z").await, draft("2120-01-01T00:00:00Z").await);
+    let unread = "not read: other parts of the rule decide";
+    let read = why(folder.path(), &["--as", "ada", "update", "Draft", &past]).await;
+    has(&read, 1, &[&format!("holder.name = {unread}"), &format!("Helper = {unread}")]);
+    let read = why(folder.path(), &["--as", "ada", "update", "Draft", &future]).await;
+    has(&read, 1, &["holder.name = \"ada\""]);
+    assert!(!read.stdout.contains(unread), "{}", read.stdout);
+}
+
 #[tokio::test]
 async fn unanswerable_queries_get_an_error() {
     let project = Project::served().await;
