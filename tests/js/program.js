@@ -1,11 +1,13 @@
 /**
  * The real program with a data folder of its own.
  */
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { leaks } from './secrets.js';
 
 export const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
 const BINARY = process.env.TIDEWIRE_BIN ?? join(ROOT, 'target/debug/tidewire');
@@ -16,6 +18,8 @@ export class Tidewire {
   #folder = mkdtempSync(join(tmpdir(), 'tidewire-program-'));
   #schemas = join(this.#folder, 'schemas');
   #child = null;
+  /** Its log, searched for secrets when it ends. */
+  #logged = '';
   #source;
   #command;
   #settings;
@@ -65,6 +69,8 @@ export class Tidewire {
       };
       child.stdout.on('data', hear);
       child.stderr.on('data', hear);
+      // The log alone: the first link is on standard output.
+      child.stderr.on('data', (chunk) => (this.#logged += chunk));
       child.on('error', reject);
       child.on('exit', (code) => reject(new Error(`${BINARY} ended with ${code}:\n${said}`)));
     });
@@ -98,6 +104,9 @@ export class Tidewire {
     const gone = new Promise((resolve) => child.on('exit', resolve));
     child.kill(signal);
     await gone;
+    const leaked = leaks(this.#logged);
+    this.#logged = '';
+    assert.deepEqual(leaked, [], 'secrets are in the log');
   }
 
   async remove() {
