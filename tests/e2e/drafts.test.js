@@ -57,7 +57,11 @@ test('who holds the ring writes, the others wait, and the ring is passed to who 
 
   await pass(ada, 'ben');
   await holds(ben, 'You hold the ring');
+  // Two wait for him: that he was added, and that he holds the ring. He looks at one of them.
   await ben.getByText('You hold the ring of The lighthouse').waitFor();
+  await ben.getByText('2 unread').waitFor();
+  await ben.getByRole('link', { name: 'You hold the ring of The lighthouse' }).click();
+  await ben.getByText('1 unread').waitFor();
   for (const page of [ada, cy]) {
     await holds(page, '@ben holds the ring');
     await waitsFor(page, 'ben');

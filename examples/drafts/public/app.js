@@ -27,8 +27,13 @@ start(({ rt, channels, db, me }) => {
 
   channels.list('Notification', { sort: '-created_at', limit: 10 }).subscribe((news) => {
     $('#news').replaceChildren(...news.map(({ id, text, draft }) =>
-      h('li', {}, draft ? h('a', { href: `#${draft}` }, text) : text, ' ', h('button', { class: 'quiet', 'aria-label': `Dismiss: ${text}`, click: () => did(db.delete('Notification', id)) }, '×'))));
+      h('li', {}, draft ? h('a', { href: `#${draft}`, click: () => did(db.update('Notification', id, { seen: true })) }, text) : text, ' ', h('button', { class: 'quiet', 'aria-label': `Dismiss: ${text}`, click: () => did(db.delete('Notification', id)) }, '×'))));
     if (news.length === 0) $('#news').append(h('li', { class: 'muted' }, 'Nothing new'));
+  });
+
+  channels.list('Notification', { where: { seen: false } }).subscribe(({ length }) => {
+    $('#unread').hidden = length === 0;
+    $('#unread').textContent = `${length} unread`;
   });
 
   const route = () => {
