@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidewire::config::StoreConfig;
+use tidewire::env::Env;
 use tidewire::expiry::{NextLook, Sweep};
 use tidewire::ids::{Position, Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Format, Schema, SourceFile, Value, check};
@@ -216,15 +217,16 @@ async fn a_unit_has_at_most_a_thousand() {
 #[tokio::test]
 async fn what_came_due_while_the_server_was_stopped_is_deleted_at_its_start() {
     let app = TestApp::over(schema().into(), |_| {}).await;
-    let until = time::OffsetDateTime::now_utc() + Duration::from_millis(1_500);
-    let text = until.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let clock = Env::system();
+    let until = Timestamp(clock.now().0 + 1_500);
+    let text = until.rfc3339();
     let made = app.client().create("invitations", json!({"until": text})).await;
     let answer = Socket::open(app.address).await.subscribe("entity:Invitation", json!({})).await;
     let since = json!({"epoch": answer["payload"]["epoch"], "seq": answer["payload"]["seq"]});
     app.stop().await;
     // Only the clock of the machine makes it due.
-    let left = until - time::OffsetDateTime::now_utc();
-    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+    let left = u64::try_from(until.0 - clock.now().0).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(left)).await;
     let app = TestApp::again(app.folder, schema().into(), |_| {}).await;
     let mut socket = Socket::open(app.address).await;
     socket.subscribe("entity:Invitation", json!({"since": since})).await;
