@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidewire::config::StoreConfig;
-use tidewire::env::Env;
 use tidewire::expiry::{NextLook, Sweep};
 use tidewire::ids::{Position, Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Format, Schema, SourceFile, Value, check};
@@ -13,6 +12,7 @@ use tidewire::store::{ChangeCause, ChangeOp, Op, Scope};
 
 use crate::support::app::TestApp;
 use crate::support::at_once::Now;
+use crate::support::clock::HandClock;
 use crate::support::fixture::{Fixture, MemoryFixture, SqliteFixture};
 use crate::support::socket::Socket;
 use crate::support::studio::{NOON, Studio, create, delete, id, link, update, words};
@@ -216,18 +216,16 @@ async fn a_unit_has_at_most_a_thousand() {
 
 #[tokio::test]
 async fn what_came_due_while_the_server_was_stopped_is_deleted_at_its_start() {
-    let app = TestApp::over(schema().into(), |_| {}).await;
-    let clock = Env::system();
-    let until = Timestamp(clock.now().0 + 1_500);
-    let text = until.rfc3339();
+    let clock = HandClock::at(NOON);
+    let open = |folder| TestApp::timed(folder, schema().into(), clock.env(), |_| {});
+    let app = open(tempfile::tempdir().unwrap()).await;
+    let text = Timestamp(NOON.0 + MINUTE).rfc3339();
     let made = app.client().create("invitations", json!({"until": text})).await;
     let answer = Socket::open(app.address).await.subscribe("entity:Invitation", json!({})).await;
     let since = json!({"epoch": answer["payload"]["epoch"], "seq": answer["payload"]["seq"]});
     app.stop().await;
-    // Only the clock of the machine makes it due.
-    let left = u64::try_from(until.0 - clock.now().0).unwrap_or(0);
-    tokio::time::sleep(Duration::from_millis(left)).await;
-    let app = TestApp::again(app.folder, schema().into(), |_| {}).await;
+    clock.pass(Duration::from_secs(120));
+    let app = open(app.folder).await;
     let mut socket = Socket::open(app.address).await;
     socket.subscribe("entity:Invitation", json!({"since": since})).await;
     // It comes with what was missed, or behind that.
