@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::time::Instant;
 
 use super::identifier::quoted;
 use super::location::log_of;
@@ -163,27 +163,24 @@ pub(super) fn faults(conn: &Connection, check: &str) -> rusqlite::Result<Vec<Str
     Ok(lines.filter(|line| *line != "ok" && !line.starts_with("***")).map(str::to_owned).collect())
 }
 
-/// Does something with a connection, which is interrupted after a while: then nothing was found.
+/// Steps of a statement between two looks at the clock: some microseconds.
+const STEPS_A_LOOK: i32 = 1_000;
+
+/// Does something with a connection, whose statements end after a while: then nothing was found. The statements look at the
+/// clock themselves: an interrupt from outside is lost when it comes between two of them.
 fn within<T>(
     time: Duration,
     conn: &Connection,
     look: impl FnOnce(&Connection) -> rusqlite::Result<Option<T>>,
 ) -> rusqlite::Result<Option<T>> {
-    let (done, waiting) = mpsc::channel::<()>();
-    let interrupt = conn.get_interrupt_handle();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if waiting.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Timeout) {
-                interrupt.interrupt();
-            }
-        });
-        let found = look(conn);
-        drop(done);
-        match found {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
-            found => found,
-        }
-    })
+    let until = Instant::now() + time;
+    conn.progress_handler(STEPS_A_LOOK, Some(move || Instant::now() >= until))?;
+    let found = look(conn);
+    conn.progress_handler(0, None::<fn() -> bool>)?;
+    match found {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
+        found => found,
+    }
 }
 
 #[cfg(test)]
@@ -193,12 +190,21 @@ mod tests {
     #[test]
     fn a_look_ends_when_its_time_is_over() {
         let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE t AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 10000) SELECT i FROM n",
+        )
+        .unwrap();
+        let check = |time| within(time, &conn, |conn| faults(conn, "PRAGMA quick_check").map(Some)).unwrap();
+        assert_eq!(check(Duration::ZERO), None, "a check of SQLite ends like any statement");
+        assert_eq!(check(LOOK), Some(vec![]));
         let endless =
             "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-        let found = within(Duration::from_millis(1), &conn, |conn| {
-            conn.query_row(endless, [], |row| row.get::<_, i64>(0)).map(Some)
-        });
-        assert_eq!(found.unwrap(), None);
+        // Also when it is over before the statement begins.
+        for time in [Duration::ZERO, Duration::from_millis(1)] {
+            let found =
+                within(time, &conn, |conn| conn.query_row(endless, [], |row| row.get::<_, i64>(0)).map(Some));
+            assert_eq!(found.unwrap(), None);
+        }
         let quick =
             within(LOOK, &conn, |conn| conn.query_row("SELECT 5", [], |row| row.get::<_, i64>(0)).map(Some));
         assert_eq!(quick.unwrap(), Some(5));
