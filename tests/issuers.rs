@@ -193,20 +193,22 @@ async fn an_issuer_that_does_not_answer_keeps_its_last_keys_and_without_any_the_
 #[tokio::test]
 async fn a_token_ends_its_connections_when_it_expires_and_warns_before() {
     const NOON: Timestamp = Timestamp(1_790_000_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
     let clock = HandClock::at(NOON);
     let issuer = TestIssuer::start(&[("rsa", "k1")]).await;
     let file = by_url(&issuer, "leeway_seconds = 0");
     let app = with_tokens(&file, clock.env(), |config| {
-        config.auth.expiry_warning = Duration::from_millis(500);
+        config.realtime.ping_interval = Duration::from_millis(100);
+        config.auth.expiry_warning = HOUR - Duration::from_millis(100);
     })
     .await;
-    let token = issuer.token("rsa", Some("k1"), &json!({"exp": NOON.0 / 1000 + 1}));
+    let token = issuer.token("rsa", Some("k1"), &json!({"exp": NOON.0 / 1000 + 3600}));
     let mut socket = Socket::open_at(app.address, &format!("/ws?token={token}")).await;
     let connected = socket.expect("connected").await;
-    assert_eq!(connected["payload"]["expiresAt"], Timestamp(NOON.0 + 1000).rfc3339());
+    assert_eq!(connected["payload"]["expiresAt"], Timestamp(NOON.0 + 3_600_000).rfc3339());
     socket.expect("auth:expiring").await;
+    clock.pass(HOUR);
     is_thrown_out(&mut socket).await;
-    clock.pass(Duration::from_secs(1));
     assert_eq!(me(&app, &token).await.status, 401, "a verified token is judged by the clock each time");
 }
 

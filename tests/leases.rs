@@ -311,7 +311,7 @@ async fn bad_wishes_say_what_is_wrong_and_the_connection_lives() {
 
 #[tokio::test]
 async fn all_who_are_at_a_record_see_who_holds_its_lease() {
-    let app = TestApp::with(|config| config.realtime.lease_time = Duration::from_millis(400)).await;
+    let app = TestApp::with(|config| config.realtime.lease_time = Duration::from_secs(3)).await;
     let resource = task(&app).await;
     let (mut ada, mut ben) = (socket(&app, "ada").await, socket(&app, "ben").await);
     be_at(&mut ben, &resource).await;

@@ -99,17 +99,21 @@ async fn a_disabled_user_is_disconnected() {
 
 #[tokio::test]
 async fn a_login_is_warned_before_its_end_and_then_ended() {
-    let app = TestApp::with(|config| {
-        // As short as a test wants it; the settings allow no less than a minute.
-        let (session_idle, expiry_warning) = (Duration::from_millis(900), Duration::from_millis(600));
+    const HOUR: Duration = Duration::from_secs(3600);
+    let clock = HandClock::at(Timestamp(1_790_000_000_000));
+    let schema = tidewire::schema::load(&plain_schemas()).unwrap().schema;
+    let app = TestApp::timed(tempfile::tempdir().unwrap(), schema.into(), clock.env(), |config| {
         open(config);
-        config.auth = AuthConfig { session_idle, expiry_warning, ..config.auth.clone() };
+        config.realtime.ping_interval = Duration::from_millis(100);
+        let expiry_warning = HOUR - Duration::from_millis(100);
+        config.auth = AuthConfig { session_idle: HOUR, expiry_warning, ..config.auth.clone() };
     })
     .await;
     let ada = Account::register(&app, "ada").await;
     let mut socket = socket(&app, &ada).await;
     let warning = socket.expect("auth:expiring").await;
     assert!(warning["payload"]["expiresAt"].is_string(), "{warning}");
+    clock.pass(HOUR);
     ends_with(&mut socket, "UNAUTHENTICATED", 4401).await;
     assert!(!ada.is_in().await);
 }
@@ -338,9 +342,12 @@ async fn a_session_that_expired_while_the_machine_slept_is_ended_by_the_next_tic
 
 #[tokio::test]
 async fn a_poll_that_waits_ends_when_its_login_expires() {
-    let app = TestApp::with(|config| {
+    let idle = Duration::from_millis(900);
+    let clock = HandClock::at(Timestamp(1_790_000_000_000));
+    let schema = tidewire::schema::load(&plain_schemas()).unwrap().schema;
+    let app = TestApp::timed(tempfile::tempdir().unwrap(), schema.into(), clock.env(), |config| {
         open(config);
-        config.auth = AuthConfig { session_idle: Duration::from_millis(900), ..config.auth.clone() };
+        config.auth = AuthConfig { session_idle: idle, ..config.auth.clone() };
     })
     .await;
     let ada = Account::register(&app, "ada").await;
@@ -349,7 +356,11 @@ async fn a_poll_that_waits_ends_when_its_login_expires() {
     let view = first["channels"][0]["view"].as_str().unwrap().to_owned();
     // Of itself it would be answered after 25 s with 200, and be told of what is written meanwhile.
     let polling = format!("/api/changes?channel=entity:Task&view={view}&since={since}&wait=25");
-    let ended = ada.call("GET", &polling, Value::Null).await;
+    let expiring = async {
+        app.wait_for_metric("tidewire_sessions{transport=\"poll\"}", 1.0).await;
+        clock.pass(idle);
+    };
+    let (ended, ()) = tokio::join!(ada.call("GET", &polling, Value::Null), expiring);
     assert_eq!((ended.status, &ended.json["code"]), (401, &json!("UNAUTHENTICATED")), "{}", ended.text);
 }
 

@@ -159,7 +159,7 @@ async fn two_tabs_are_one_user_and_closing_one_changes_nothing_but_their_number(
 
 #[tokio::test]
 async fn a_killed_client_is_gone_after_the_hold_and_one_that_comes_back_in_it_was_never_gone() {
-    let app = start_with(|config| config.realtime.presence_hold = Duration::from_millis(700)).await;
+    let app = start_with(|config| config.realtime.presence_hold = Duration::from_secs(3)).await;
     let (mut ada, mut ben) = (open(&app, "ada").await, open(&app, "ben").await);
     join(&mut ada, BOARD, json!({})).await;
     join(&mut ben, BOARD, json!({"x": 1})).await;
@@ -171,7 +171,7 @@ async fn a_killed_client_is_gone_after_the_hold_and_one_that_comes_back_in_it_wa
     again.cut();
     let gone = tokio::time::Instant::now();
     told(&mut ada, "presence:leave", &["ben"]).await;
-    assert!(gone.elapsed() >= Duration::from_millis(500), "held: {:?}", gone.elapsed());
+    assert!(gone.elapsed() >= Duration::from_secs(2), "held: {:?}", gone.elapsed());
     app.stop().await;
 }
 
