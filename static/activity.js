@@ -2,6 +2,7 @@
  * What happened in all records that the user may list, newest first, live: who changed what, and no values. Knows entries, and
  * no rows.
  */
+import { only } from './only.js';
 import { computed, signal } from './signal.js';
 
 /**
@@ -26,7 +27,8 @@ import { computed, signal } from './signal.js';
  * @param {Pick<import('./api.js').Api, 'list'>} api
  * @param {ActivityOptions} [options]
  */
-export function activity(rt, api, { entities, limit = 50 } = {}) {
+export function activity(rt, api, options = {}) {
+  const { entities, limit = 50 } = only('activity', options, 'entities limit');
   const entity = entities?.join();
   const channel = `activity${entity ? `?entity=${entity}` : ''}`;
   const shown = signal(/** @type {Entry[]} */ ([]));

@@ -5,6 +5,7 @@
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
 import { idsOf } from './ids.js';
+import { only } from './only.js';
 import { parameters } from './query.js';
 import { OTHER_USER, tokensOf } from './tokens.js';
 
@@ -153,7 +154,7 @@ export class Api {
   constructor(base, options = {}) {
     this.#env = environment(options.env);
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
-    this.#options = options;
+    this.#options = only('Api', options, 'getToken auth as tries env');
     this.#tokens = tokensOf(options);
     this.newId = idsOf(this.#env);
   }
@@ -255,7 +256,8 @@ export class Api {
    * @param {BatchOptions} [options]
    * @returns {Promise<BatchAnswer>}
    */
-  async batch(ops, { atomic = true, mid, signal, tries } = {}) {
+  async batch(ops, options = {}) {
+    const { atomic = true, mid, signal, tries } = only('api.batch', options, 'atomic mid signal tries');
     if (atomic) return this.#write('POST', ['batch'], { atomic, ops }, { mid, signal, tries });
     const data = { atomic, ops: ops.map((op) => ({ mid: this.newId(), ...op })) };
     const answer = await this.#request('POST', ['batch'], { data, signal, tries });
@@ -272,8 +274,8 @@ export class Api {
    * @param {boolean} [options.fresh] Read it again: the server told of another one.
    * @returns {Promise<{entities: Entity[]}>}
    */
-  schema({ fresh = false } = {}) {
-    if (fresh) this.#schema = null;
+  schema(options = {}) {
+    if (only('api.schema', options, 'fresh').fresh) this.#schema = null;
     this.#schema ??= this.#request('GET', ['schema']).catch((/** @type {unknown} */ error) => {
       this.#schema = null;
       throw error;
@@ -307,7 +309,8 @@ export class Api {
    * @param {object | undefined} data
    * @param {WriteOptions} [options]
    */
-  #write(method, path, data, { mid = this.newId(), ifMatch, signal, tries } = {}) {
+  async #write(method, path, data, options = {}) {
+    const { mid = this.newId(), ifMatch, signal, tries } = only('a write', options, 'mid ifMatch signal tries');
     /** @type {Record<string, string>} */
     const headers = { 'Idempotency-Key': mid };
     if (ifMatch !== undefined) headers['If-Match'] = `"${ifMatch}"`;

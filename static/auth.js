@@ -4,6 +4,7 @@
  * The token is kept in the storage of this origin, so that all tabs have one session: a logout in one tab is a logout in
  * all of them.
  */
+import { only } from './only.js';
 import { signal } from './signal.js';
 
 /**
@@ -34,7 +35,9 @@ export class LoginError extends Error {
 }
 
 /** @param {LoginOptions} [options] */
-export function login({ url = '', fetch: given, storage = globalThis.localStorage, events = globalThis, locks = globalThis.navigator?.locks ?? null } = {}) {
+export function login(options = {}) {
+  const known = 'url fetch storage events locks';
+  const { url = '', fetch: given, storage = globalThis.localStorage, events = globalThis, locks = globalThis.navigator?.locks ?? null } = only('login', options, known);
   const fetch = given ?? globalThis.fetch.bind(globalThis);
   /** @type {import('./signal.js').Readable<User | null>} */
   const user = signal(kept()?.user ?? null);

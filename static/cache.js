@@ -2,6 +2,7 @@
  * Keeps the rows of lists over a reload, so that the next page shows them before the server has answered, as `stale`, and
  * asks only for what has changed since. Each user has rows of their own. Knows the browser's storage, and no channel.
  */
+import { only } from './only.js';
 import { follow, Storage } from './storage.js';
 
 /**
@@ -28,7 +29,8 @@ export class RowCache {
    * @param {string} [options.name] Of the database: `tidewire`.
    * @param {IDBFactory} [options.indexedDB]
    */
-  constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB }) {
+  constructor(options) {
+    const { user, name = 'tidewire', indexedDB = globalThis.indexedDB } = only('RowCache', options, 'user name indexedDB');
     this.#storage = new Storage(name, indexedDB);
     this.#user = follow('RowCache', user, (id) => {
       this.forget().catch(() => {});

@@ -5,6 +5,7 @@
 import { environment } from './env.js';
 import { SortedRows } from './list.js';
 import { alike, matches } from './match.js';
+import { only } from './only.js';
 import { comparator } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
@@ -71,7 +72,8 @@ export class ChannelSubscriber {
    * @param {import('./cache.js').RowCache} [options.cache] Shows the rows of the last visit at once: see `cache.js`.
    * @param {Partial<import('./env.js').Env>} [options.env]
    */
-  constructor(rt, { api = rt.api, linger = 1000, cache, env } = {}) {
+  constructor(rt, options = {}) {
+    const { api = rt.api, linger = 1000, cache, env } = only('ChannelSubscriber', options, 'api linger cache env');
     this.#rt = rt;
     this.#overlay = overlayOf(rt);
     this.#api = api;
@@ -98,7 +100,8 @@ export class ChannelSubscriber {
    * @returns {LiveList<T>}
    * @throws {TypeError} when the filter, the order or the limit cannot be sent to the server.
    */
-  list(entity, { where = {}, into, sort = 'id', limit = Infinity, initial } = {}) {
+  list(entity, options = {}) {
+    const { where = {}, into, sort = 'id', limit = Infinity, initial } = only('channels.list', options, 'where sort limit into initial');
     const order = comparator(sort);
     count('limit', limit);
     const channel = channelOf(entity, where);

@@ -3,6 +3,7 @@
  */
 import { Api } from './api.js';
 import { ChannelSubscriber } from './channels.js';
+import { only } from './only.js';
 import { OptimisticManager } from './optimistic.js';
 import { RealtimeClient } from './realtime.js';
 
@@ -30,7 +31,9 @@ export { computed, signal } from './signal.js';
  *
  * @param {ConnectOptions} [options]
  */
-export function connect({ url = '', as = null, getToken, auth, queue, cache, conflict, enabled, env: given } = {}) {
+export function connect(options = {}) {
+  const known = 'url as getToken auth queue cache conflict enabled env';
+  const { url = '', as = null, getToken, auth, queue, cache, conflict, enabled, env: given } = only('connect', options, known);
   const env = url ? { ...given, base: url } : given;
   const api = new Api('/api', { as, getToken, auth, env });
   const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, env });

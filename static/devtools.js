@@ -3,6 +3,7 @@
  * stands in for the outside world (`env`), so it costs nothing where it is not used.
  */
 import { environment } from './env.js';
+import { only } from './only.js';
 
 /**
  * @typedef {object} Trouble
@@ -22,7 +23,8 @@ import { environment } from './env.js';
  * @returns {{env: Partial<import('./env.js').Env>, simulate: (trouble: Trouble) => void}} `env` goes into the options of every part;
  * `simulate({})` ends the trouble. `rt.simulate` is the same.
  */
-export function devtools({ log = () => {}, env: given } = {}) {
+export function devtools(options = {}) {
+  const { log = () => {}, env: given } = only('devtools', options, 'log env');
   const world = environment(given);
   /** @type {Trouble} */
   let trouble = {};
@@ -81,7 +83,7 @@ export function devtools({ log = () => {}, env: given } = {}) {
     return new TypeError('simulated: the line broke');
   };
 
-  const simulate = (/** @type {Trouble} */ next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...next });
+  const simulate = (/** @type {Trouble} */ next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...only('simulate', next, 'drop delay reject') });
   return { env: { ...given, WebSocket: /** @type {any} */ (DevSocket), fetch: devFetch, simulate }, simulate };
 }
 

@@ -3,6 +3,7 @@
  * with each write. Knows no rows.
  */
 import { environment, Timers } from './env.js';
+import { only } from './only.js';
 import { signal } from './signal.js';
 
 /** @typedef {'free' | 'held' | 'lost'} LeaseState `free`: not held by this page. `lost`: it ended without being given up. */
@@ -27,7 +28,8 @@ export class Lease {
    * @param {string} id
    * @param {{env?: Partial<import('./env.js').Env>}} [options]
    */
-  constructor(rt, entity, id, { env } = {}) {
+  constructor(rt, entity, id, options = {}) {
+    const { env } = only('Lease', options, 'env');
     this.#rt = rt;
     this.#resource = `${entity}/${encodeURIComponent(id)}`;
     this.#timers = new Timers(environment(env));

@@ -8,6 +8,7 @@ import { fieldsOf } from './conflict.js';
 import { environment } from './env.js';
 import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
+import { only } from './only.js';
 import { Overlay, overlayOf, own, plain } from './overlay.js';
 import { signal } from './signal.js';
 import { onOtherUser, OTHER_USER } from './tokens.js';
@@ -100,7 +101,7 @@ export class OptimisticManager {
     this.#api = http;
     this.#rt = rt;
     this.#env = environment(options.env);
-    this.#options = options;
+    this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
     this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
     if (rt) this.#disposers.push(rt.connected.listen((connected) => connected && this.#verdicts?.outbox.kick()));
@@ -168,10 +169,11 @@ export class OptimisticManager {
    * All changes that are made inside happen together, or none: one request, one step on every screen, one verdict.
    *
    * @param {() => void} make
-   * @param {ChangeOptions} [options]
+   * @param {Pick<ChangeOptions, 'optimistic' | 'debounce'>} [options]
    * @returns {Mutation} of all of them.
    */
   batch(make, options = {}) {
+    only('db.batch', options, 'optimistic debounce');
     if (this.#group) throw new TypeError('a batch is made inside another one: make the changes in the outer one');
     /** @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]}} */
     const group = { changes: [], guards: [], parts: [] };
@@ -215,6 +217,7 @@ export class OptimisticManager {
    * @param {ChangeOptions | undefined} options
    */
   #change(change, guard, target, options) {
+    const given = optionsOf(target, options);
     if (isSignal(target) && !this.#overlay.shown.has(target)) this.#bind(target, change.entity).expect(change.id);
     if (this.#group) {
       this.#group.changes.push(change);
@@ -224,7 +227,6 @@ export class OptimisticManager {
       this.#group.parts.push(part);
       return part;
     }
-    const given = optionsOf(target, options);
     const joined = given.optimistic === false || guard ? null : this.#join(change, given);
     return joined ?? this.#add(new Mutation(this.#api.newId(), [change], [guard], this.#keeper), given);
   }
@@ -438,7 +440,7 @@ function isSignal(target) {
  * @returns {ChangeOptions}
  */
 function optionsOf(target, options) {
-  return options ?? (isSignal(target) ? {} : /** @type {ChangeOptions} */ (target ?? {}));
+  return only('a change', options ?? (isSignal(target) ? {} : /** @type {ChangeOptions} */ (target ?? {})), 'optimistic ifMatch debounce');
 }
 
 /**

@@ -6,6 +6,7 @@
  * the place of a connection that broke for as long.
  */
 import { environment, Timers } from './env.js';
+import { only } from './only.js';
 import { kept } from './same.js';
 import { computed, signal } from './signal.js';
 
@@ -48,7 +49,8 @@ export class PresenceManager {
    * @param {import('./realtime.js').RealtimeClient} rt
    * @param {PresenceOptions} [options]
    */
-  constructor(rt, { throttle = 100, env } = {}) {
+  constructor(rt, options = {}) {
+    const { throttle = 100, env } = only('PresenceManager', options, 'throttle env');
     this.#rt = rt;
     this.#env = environment(env);
     this.#throttle = Math.max(16, throttle);

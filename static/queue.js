@@ -8,6 +8,7 @@
  * a second time, under the same ids: the server does each once.
  */
 import { environment, Timers } from './env.js';
+import { only } from './only.js';
 import { signal } from './signal.js';
 import { follow, Storage } from './storage.js';
 
@@ -55,7 +56,9 @@ export class OfflineQueue {
   #others = null;
 
   /** @param {QueueOptions} options */
-  constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env }) {
+  constructor(options) {
+    const known = 'user name indexedDB locks env';
+    const { user, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env } = only('OfflineQueue', options, known);
     this.#user = follow('OfflineQueue', user, (id) => this.#become(id));
     this.#env = environment(env);
     this.#locks = locks;

@@ -8,6 +8,7 @@ import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
 import { idsOf } from './ids.js';
 import { IDLE, next } from './machine.js';
+import { only } from './only.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
 import { Subscription } from './subscription.js';
@@ -160,7 +161,7 @@ export class RealtimeClient {
    * @param {RealtimeOptions} [options]
    */
   constructor(url, options = {}) {
-    const { env, ...all } = options;
+    const { env, ...all } = only('RealtimeClient', options, `${Object.keys(DEFAULTS).join(' ')} getToken auth env`);
     // An option that is left undefined has its default.
     const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
     this.#env = environment(env);
@@ -279,7 +280,9 @@ export class RealtimeClient {
    * @param {import('./subscription.js').Reload} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
-  subscribe(channel, callback, { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = {}) {
+  subscribe(channel, callback, options = {}) {
+    const known = 'snapshot since part linger onState reload';
+    const { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = only('rt.subscribe', options, known);
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
     const listener = { callback, onState, reload, snapshot, part };

@@ -2,6 +2,7 @@
  * Rooms: messages between those who are in one now, such as "Ben is typing". The server stores nothing of them, so a page that was
  * away does not get them later. Knows no records.
  */
+import { only } from './only.js';
 import { shielded, signal } from './signal.js';
 
 /** @typedef {'joining' | 'live' | 'stale' | 'denied' | 'left'} RoomState */
@@ -24,7 +25,8 @@ export class Room {
    * @param {object} [options]
    * @param {string} [options.kind] `room`; `user` for the private channel of the user with the id `name`, to which the server writes.
    */
-  constructor(rt, name, { kind = 'room' } = {}) {
+  constructor(rt, name, options = {}) {
+    const { kind = 'room' } = only('Room', options, 'kind');
     this.#rt = rt;
     const parts = kind === 'room' ? name.split('/') : [name];
     this.#channel = `${kind}:${parts.map(encodeURIComponent).join('/')}`;
@@ -58,7 +60,8 @@ export class Room {
    * @param {{echo?: boolean}} [options] `echo`: this page gets it, too.
    * @returns {Promise<void>} when the server has passed it on; rejects when it refused, or there is no connection.
    */
-  async send(event, data = null, { echo = false } = {}) {
+  async send(event, data = null, options = {}) {
+    const { echo = false } = only('room.send', options, 'echo');
     await this.#rt.request('message', { event, data, echo }, this.#channel);
   }
 

@@ -1,6 +1,7 @@
 /**
  * A live list as a collection of TanStack DB. This file imports none of it: the result goes into `createCollection`.
  */
+import { only } from '../only.js';
 
 /**
  * `createCollection(tidewireCollection({ channels, db, entity: 'Task' }))`. The collection shows its own changes until the
@@ -12,7 +13,8 @@
  * @param {string} options.entity
  * @param {import('../query.js').Where} [options.where]
  */
-export function tidewireCollection({ channels, db, entity, where }) {
+export function tidewireCollection(options) {
+  const { channels, db, entity, where } = only('tidewireCollection', options, 'channels db entity where');
   /** One mutation after the other in a transaction; several are a batch. @param {any} transaction @param {(mutation: any) => any} change */
   const send = async (transaction, change) => {
     const { mutations } = transaction;

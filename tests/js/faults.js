@@ -415,6 +415,13 @@ const FAULTS = [
     to: '',
     red: ['share.test.js', 'the first tab ends'],
   },
+  {
+    harm: 'an option that does not exist is ignored',
+    file: 'only.js',
+    from: 'if (!known.includes(name)) throw',
+    to: 'if (known.length === 0) throw',
+    red: ['only.test.js', 'an option that does not exist throws'],
+  },
 ];
 
 let failed = 0;

@@ -49,10 +49,10 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14.4, 19.5],
+    [['realtime.js', 'channels.js'], 14.6, 19.7],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
-    [CORE, 17.4, 25.2],
-    [[...CORE, 'queue.js'], 19, 26.8],
+    [CORE, 17.6, 25.5],
+    [[...CORE, 'queue.js'], 19.3, 27.1],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);
