@@ -3,7 +3,8 @@
  * asks only for what has changed since. Each user has rows of their own. Knows the browser's storage, and no channel.
  */
 import { only } from './only.js';
-import { follow, Storage } from './storage.js';
+import { Storage } from './storage.js';
+import { follow } from './tokens.js';
 
 /**
  * @typedef {object} Kept The rows of a channel at one position.
@@ -17,14 +18,18 @@ import { follow, Storage } from './storage.js';
 
 /** Channels whose rows are kept for one user. One more, and all are forgotten. */
 const MOST_CHANNELS = 100;
+/** Milliseconds without a change after which the rows are kept. */
+const SAVE_AFTER = 1000;
 
 export class RowCache {
   #user = '';
   #storage;
+  /** Channels that have changed since they were kept, with their timers. @type {Map<string, any>} */
+  #changed = new Map();
 
   /**
    * @param {object} options
-   * @param {import('./storage.js').Owner} options.user The id of the user who is logged in, empty for an anonymous page; or the `user` of a
+   * @param {import('./tokens.js').Owner} options.user The id of the user who is logged in, empty for an anonymous page; or the `user` of a
    * login. When another user comes, the rows of the one before are deleted.
    * @param {string} [options.name] Of the database: `tidewire`.
    * @param {IDBFactory} [options.indexedDB]
@@ -55,6 +60,32 @@ export class RowCache {
     } catch {
       // Without storage the next page begins without rows, and loses nothing.
     }
+  }
+
+  /**
+   * The rows of a channel have changed. They are not kept at each change: what is missing in the end is sent again.
+   *
+   * @param {string} channel
+   * @param {import('./store.js').Store} store
+   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
+   */
+  follow(channel, store, env) {
+    const user = this.#user;
+    env.clearTimeout(this.#changed.get(channel));
+    this.#changed.delete(channel);
+    // The server refuses them now.
+    if (!store.follows) return void this.drop(channel);
+    const keep = () => {
+      this.#changed.delete(channel);
+      const { at } = store;
+      if (!at || user !== this.#user) return;
+      const { filled, view } = store.rows;
+      const rows = [...store.entries].map(({ row, seq }) => ({ row, seq }));
+      // Rows that were read after the position are no state to go on from.
+      const partial = filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
+      this.save(channel, { ...at, view, partial, rows });
+    };
+    this.#changed.set(channel, env.setTimeout(keep, SAVE_AFTER));
   }
 
   /** @param {string} channel */

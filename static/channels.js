@@ -9,8 +9,8 @@ import { only } from './only.js';
 import { comparator } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
-import { kept } from './same.js';
-import { computed, signal } from './signal.js';
+import { kept, sameList } from './same.js';
+import { computed, readable, signal } from './signal.js';
 import { Store } from './store.js';
 import { Window } from './window.js';
 
@@ -125,10 +125,7 @@ export class ChannelSubscriber {
     const read = async (how, most, cursor) => how.readList(/** @type {import('./reading.js').Reader} */ (api), entity, { ...query, cursor }, most);
     const window = new Window({ store, order, sort: `${sort}`, limit, read, env: this.#env });
     /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
-    const pick = (ids, before) => {
-      const next = window.cut(rows.update(ids, store.ids) ?? rows.all, before);
-      return next.length === before.length && next.every((row, i) => row === before[i]) ? before : next;
-    };
+    const pick = (ids, before) => sameList(before, window.cut(rows.update(ids, store.ids) ?? rows.all, before));
     const { hasMore } = window;
     const more = (number = limit) => {
       count('more', number);
@@ -231,21 +228,12 @@ function live(store, empty, pick, into, window) {
     if (one ?? other) return 'error';
     return known || state !== 'live' ? state : result.peek() === empty ? 'loading' : 'stale';
   });
-  return {
-    get value() {
-      return result.peek();
-    },
-    peek: result.peek,
-    subscribe: result.subscribe,
-    listen: result.listen,
-    state,
-    error,
-    meta: (id) => store.meta(id),
-    close: () => {
-      leave();
-      window?.close();
-      state.dispose();
-      error.dispose();
-    },
+  const meta = (/** @type {string} */ id) => store.meta(id);
+  const close = () => {
+    leave();
+    window?.close();
+    state.dispose();
+    error.dispose();
   };
+  return Object.assign(readable(result), { state, error, meta, close });
 }

@@ -134,14 +134,6 @@ export class Mutation {
     this.error = this.conflict = null;
     this.#resolve(row);
   }
-
-  /** @returns {Stored} */
-  stored() {
-    const { mid, state, attempts, error, guards } = this;
-    const changes = this.changes.map(({ make, ...change }) => (make ? { ...change, computed: true } : change));
-    const told = error && { code: error.code, message: error.message, hint: error.hint };
-    return structuredClone({ mid, state, attempts, guards, changes, error: told });
-  }
 }
 
 /** Whether a change is of the record of another, or names it. @param {Change} change @param {Change} other */

@@ -10,6 +10,8 @@ import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
 import { only } from './only.js';
 import { Overlay, overlayOf, own, plain } from './overlay.js';
+import { LOAD_AGAIN } from './parts.js';
+import { sameList } from './same.js';
 import { signal } from './signal.js';
 import { onOtherUser, OTHER_USER } from './tokens.js';
 
@@ -39,7 +41,7 @@ import { onOtherUser, OTHER_USER } from './tokens.js';
  * @typedef {object} Queue Keeps mutations over a reload.
  * @property {import('./signal.js').Readable<unknown>} problem Why nothing is kept, or null.
  * @property {(host: QueueHost) => void} open
- * @property {(stored: import('./mutation.js').Stored) => void} put Again after each change of it.
+ * @property {(mutation: Mutation) => void} put Again after each change of it.
  * @property {(mid: string) => void} remove
  * @property {() => void} close
  *
@@ -58,9 +60,6 @@ import { onOtherUser, OTHER_USER } from './tokens.js';
  * seen. Off for plain changes, where the last writer of a field wins; always on for functions.
  * @property {number} [debounce] Wait so many milliseconds for another change of the same record, and send them as one.
  */
-
-/** Milliseconds after which a part that could not be loaded is tried again. */
-const LOAD_AGAIN = 1000;
 
 export class OptimisticManager {
   /** What the server has not judged yet, in order. @type {import('./signal.js').Readable<Mutation[]>} */
@@ -373,7 +372,7 @@ export class OptimisticManager {
 
   /** @param {Mutation} mutation */
   #keep(mutation) {
-    if (this.#mutations.has(mutation.mid)) this.#options.queue?.put(mutation.stored());
+    if (this.#mutations.has(mutation.mid)) this.#options.queue?.put(mutation);
   }
 
   /** What another page, or this one before a reload, left behind. @param {import('./mutation.js').Stored[]} stored */
@@ -397,8 +396,8 @@ export class OptimisticManager {
   #tell() {
     const all = [...this.#mutations.values()];
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
-    put(this.pending, all.filter((mutation) => !refused(mutation)));
-    put(this.failed, all.filter(refused));
+    this.pending.value = sameList(this.pending.peek(), all.filter((mutation) => !refused(mutation)));
+    this.failed.value = sameList(this.failed.peek(), all.filter(refused));
     if (this.#rt) this.#rt.pending = this.pending.peek().length;
     this.#warn();
     if (all.length === 0) this.#unbind();
@@ -421,12 +420,6 @@ export class OptimisticManager {
 
   /** @param {Event} event */
   #ask = (event) => event.preventDefault();
-}
-
-/** The same ones in the same order are no news. @param {AnySignal} signal @param {Mutation[]} next */
-function put(signal, next) {
-  const { value } = signal;
-  if (value.length !== next.length || next.some((one, at) => one !== value[at])) signal.value = next;
 }
 
 /** @param {unknown} target @returns {target is AnySignal} */

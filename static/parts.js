@@ -3,21 +3,56 @@
  * is trusted, so that it is there when nothing can be loaded any longer.
  */
 
+/** Milliseconds after which a part that could not be loaded is tried again. */
+export const LOAD_AGAIN = 1000;
+
 /**
  * A load that fails is tried again by the next call.
  *
  * @template T
  * @param {() => Promise<T>} load
- * @returns {() => Promise<T>}
  */
 export function part(load) {
   /** @type {Promise<T> | undefined} */
-  let loaded;
-  return () =>
-    (loaded ??= load().catch((error) => {
-      loaded = undefined;
-      throw error;
-    }));
+  let loading;
+  const part = () =>
+    (loading ??= load().then(
+      (loaded) => (part.loaded = loaded),
+      (error) => {
+        loading = undefined;
+        throw error;
+      },
+    ));
+  part.loaded = /** @type {T | undefined} */ (undefined);
+  return part;
+}
+
+/**
+ * What a part makes. Calls of it wait, in order, until the part is there; from then on they are made at once.
+ *
+ * @template M, T
+ * @param {Pick<import('./env.js').Env, 'setTimeout'>} env
+ * @param {(() => Promise<M>) & {loaded: M | undefined}} part
+ * @param {(module: M) => T} make
+ * @returns {(call: (made: T) => void) => void}
+ */
+export function late(env, part, make) {
+  /** @type {T | undefined} */
+  let made;
+  /** @type {((made: T) => void)[]} */
+  let waiting = [];
+  const begin = (/** @type {M} */ module) => {
+    const one = (made = make(module));
+    for (const call of waiting) call(one);
+    waiting = [];
+  };
+  const load = () => void part().then(begin, () => env.setTimeout(load, LOAD_AGAIN));
+  if (part.loaded) begin(part.loaded);
+  else load();
+  return (call) => {
+    if (made) call(made);
+    else waiting.push(call);
+  };
 }
 
 /** Polling. */

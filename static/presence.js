@@ -1,13 +1,11 @@
 /**
  * Who is here: the users who look at the same thing as this page, and what each of them tells about it, such as the field in
- * which they write. Knows frames of presence, neither rows nor pages.
- *
- * The list stays during a reconnect, as `stale`, until the server has told it anew. So nothing flickers, and the server holds
- * the place of a connection that broke for as long.
+ * which they write. Knows no frame: what is told and heard is `attendance.js`, which is loaded while the connection is made.
  */
-import { environment, Timers } from './env.js';
+import { environment } from './env.js';
 import { only } from './only.js';
-import { kept } from './same.js';
+import { late, part } from './parts.js';
+import { sameList } from './same.js';
 import { computed, signal } from './signal.js';
 
 /**
@@ -30,20 +28,13 @@ import { computed, signal } from './signal.js';
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
-/** What a user does with a page tells that they are there, at most this often in milliseconds. */
-const SIGN = 30_000;
-const SIGNS = ['pointerdown', 'keydown', 'focus'];
-/** Refusals of a `join` after which the page may still see who is there. */
-const WATCHES = ['UNAUTHENTICATED', 'FORBIDDEN_CHANNEL', 'FORBIDDEN', 'PRESENCE_LIMIT'];
+export const attendance = part(() => import('./attendance.js'));
 
 export class PresenceManager {
   #rt;
-  #env;
-  #throttle;
-  /** @type {Map<string, Presence>} by channel */
+  /** @type {Map<string, Presence>} by resource */
   #joined = new Map();
-  /** @type {(() => void)[]} */
-  #disposers;
+  #soon;
 
   /**
    * @param {import('./realtime.js').RealtimeClient} rt
@@ -52,37 +43,8 @@ export class PresenceManager {
   constructor(rt, options = {}) {
     const { throttle = 100, env } = only('PresenceManager', options, 'throttle env');
     this.#rt = rt;
-    this.#env = environment(env);
-    this.#throttle = Math.max(16, throttle);
-    const all = (/** @type {(presence: Presence) => void} */ act) => [...this.#joined.values()].forEach(act);
-    let user = rt.detail.peek().userId;
-    const look = () => all((presence) => presence.look(this.#attention()));
-    const { document, window } = this.#env;
-    const timers = new Timers(this.#env);
-    const signs = () => {
-      if (timers.has('sign')) return;
-      timers.set('sign', SIGN, () => {});
-      all((presence) => presence.beat());
-    };
-    document?.addEventListener('visibilitychange', look);
-    for (const name of SIGNS) window?.addEventListener(name, signs);
-    this.#disposers = [
-      rt.on('frame', (frame) => {
-        if (frame.type === 'rights:changed') all((presence) => presence.askAgain());
-        else this.#joined.get(frame.channel)?.take(frame);
-      }),
-      rt.on('error', (error) => this.#joined.get(error.channel)?.refuse(error)),
-      rt.connected.listen((connected) => all((presence) => (connected ? presence.enter() : presence.wait()))),
-      rt.detail.listen(({ userId }) => {
-        if (userId === user) return;
-        user = userId;
-        // What the user before saw is not for the next one.
-        all((presence) => presence.clear());
-      }),
-      () => document?.removeEventListener('visibilitychange', look),
-      () => SIGNS.forEach((name) => window?.removeEventListener(name, signs)),
-      () => timers.clear(),
-    ];
+    const own = environment(env);
+    this.#soon = late(own, attendance, ({ Attendance }) => new Attendance(rt, own, Math.max(16, throttle)));
   }
 
   /**
@@ -110,25 +72,15 @@ export class PresenceManager {
   /** Leaves everything. */
   close() {
     for (const presence of [...this.#joined.values()]) presence.end();
-    for (const dispose of this.#disposers) dispose();
+    this.#soon((attendance) => attendance.close());
   }
 
   /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
   #open(resource, metadata, names = true) {
-    const channel = `presence:${resource.split('/').map(encodeURIComponent).join('/')}`;
-    let presence = this.#joined.get(channel);
-    if (!presence) {
-      const timers = new Timers(this.#env);
-      presence = new Presence(this.#rt, { channel, resource, timers, throttle: this.#throttle, gone: () => this.#joined.delete(channel) });
-      this.#joined.set(channel, presence);
-    }
-    presence.use(metadata, this.#attention(), names);
+    const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, this.#soon, () => this.#joined.delete(resource));
+    this.#joined.set(resource, presence);
+    presence.use(metadata, names);
     return presence;
-  }
-
-  /** Undefined: the server sees by the frames whether the user is active. @returns {Attention | undefined} */
-  #attention() {
-    return this.#env.document?.visibilityState === 'hidden' ? 'away' : undefined;
   }
 }
 
@@ -145,38 +97,25 @@ export class Presence {
   state = signal(/** @type {PresenceState} */ ('joining'));
   /** Why it was refused. @type {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} */
   error = signal(/** @type {any} */ (null));
-  #rt;
-  #options;
+  resource;
+  #soon;
+  #gone;
   #uses = 0;
-  /** What this page tells; null when it only watches. @type {Metadata | null} */
-  #metadata = null;
-  /** What each frame says, because a frame without it says `active`. @type {Attention | undefined} */
-  #attention;
-  /** Whether someone wants to see who is there, and not only how many. */
-  #names = false;
-  /** Whether it may only watch. */
-  #watches = false;
-  /** The pages of a list that have come. @type {Person[]} */
-  #pages = [];
-  /** What has changed since the last update. @type {{metadata?: Metadata, state?: Attention} | null} */
-  #news = null;
 
   /**
    * @param {import('./realtime.js').RealtimeClient} rt
-   * @param {{channel: string, resource: string, timers: Timers, throttle: number, gone: () => void}} options
+   * @param {string} resource
+   * @param {(call: (attendance: import('./attendance.js').Attendance) => void) => void} soon Calls, as soon as the part is there.
+   * @param {() => void} gone
    */
-  constructor(rt, options) {
-    this.#rt = rt;
-    this.#options = options;
+  constructor(rt, resource, soon, gone) {
+    this.resource = resource;
+    this.#soon = soon;
+    this.#gone = gone;
     this.others = computed([this.users, rt.detail], (users, { userId, guest }) => {
       const others = users.filter((/** @type {Person} */ { id }) => id !== (userId ?? guest));
-      const before = this.others?.peek();
-      return before?.length === others.length && others.every((/** @type {Person} */ one, /** @type {number} */ at) => one === before[at]) ? before : others;
+      return sameList(this.others?.peek() ?? [], others);
     });
-  }
-
-  get resource() {
-    return this.#options.resource;
   }
 
   /**
@@ -185,12 +124,8 @@ export class Presence {
    * @param {Metadata} metadata
    * @param {Attention} [state]
    */
-  update(metadata, state = this.#attention) {
-    if (this.#uses === 0 || !this.#metadata) return;
-    this.#metadata = merged(this.#metadata, metadata);
-    this.#attention = state;
-    this.#news = { metadata: { ...this.#news?.metadata, ...metadata }, state };
-    if (!this.#options.timers.has('update')) this.#tell();
+  update(metadata, state) {
+    this.#soon((attendance) => attendance.update(this, metadata, state));
   }
 
   /** Ends it for who joined. The last one ends it for the others, at once. */
@@ -200,149 +135,16 @@ export class Presence {
 
   // For its manager.
 
-  /** @param {Metadata | null} metadata @param {Attention | undefined} attention @param {boolean} names */
-  use(metadata, attention, names) {
-    const first = this.#uses++ === 0 || (names && !this.#names);
-    this.#names ||= names;
-    const joins = metadata !== null && this.#metadata === null;
-    if (joins) this.#metadata = merged({}, metadata);
-    else if (metadata) this.update(metadata);
-    this.#attention = attention;
-    if ((first || joins) && this.#rt.connected.peek()) this.enter();
-  }
-
-  /** A connection is there: sends everything again. */
-  enter() {
-    this.#news = null;
-    this.#pages = [];
-    const joins = this.#joins;
-    const payload = joins ? { metadata: this.#metadata, state: this.#attention } : this.#names ? undefined : { count: true };
-    this.#rt.request(joins ? 'presence:join' : 'subscribe', payload, this.#options.channel).catch((error) => this.refuse(error));
-  }
-
-  get #joins() {
-    return this.#metadata !== null && !this.#watches;
-  }
-
-  /** The user does something with the page. */
-  beat() {
-    this.#attention = undefined;
-    if (this.#joins && this.state.peek() === 'live') this.#rt.request('presence:heartbeat', undefined, this.#options.channel).catch(() => {});
-  }
-
-  /** Rights of this user changed: what was refused may be open now. */
-  askAgain() {
-    if (this.state.peek() !== 'denied' && !this.#watches) return;
-    this.#watches = false;
-    this.enter();
-  }
-
-  wait() {
-    // Another connection, and perhaps another user, may be allowed more.
-    this.#watches = false;
-    if (this.state.peek() === 'live') this.state.value = 'stale';
-  }
-
-  clear() {
-    this.#forget();
-    this.wait();
-  }
-
-  /** @param {Attention | undefined} attention */
-  look(attention) {
-    this.#attention = attention;
-    this.update({});
+  /** @param {Metadata | null} metadata @param {boolean} names */
+  use(metadata, names) {
+    this.#uses += 1;
+    this.#soon((attendance) => attendance.use(this, metadata, names));
   }
 
   end() {
-    const { channel, timers, gone } = this.#options;
     this.#uses = 0;
-    timers.clear();
-    gone();
-    if (this.#rt.connected.peek() && this.state.peek() !== 'denied')
-      this.#rt.request(this.#joins ? 'presence:leave' : 'unsubscribe', undefined, channel).catch(() => {});
-    this.state.value = 'left';
-    this.#forget();
+    this.#gone();
+    this.#soon((attendance) => attendance.end(this));
     /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
   }
-
-  /** @param {{code?: string}} error */
-  refuse(error) {
-    // The next connection asks again.
-    if (error.code === 'NO_ANSWER' || this.#uses === 0) return;
-    this.error.value = /** @type {any} */ (error);
-    if (this.#joins && WATCHES.includes(error.code ?? '')) {
-      this.#watches = true;
-      return this.enter();
-    }
-    this.#forget();
-    this.state.value = 'denied';
-  }
-
-  /** @param {import('./track.js').Frame} frame */
-  take({ type, payload, more }) {
-    /** @type {Person[]} */
-    const named = payload?.users ?? [];
-    if (type === 'presence:lease') return this.#holds(payload?.lease ?? null);
-    if (type === 'presence:count' && !this.#names) {
-      this.#count(payload);
-      return this.#live();
-    }
-    if (type === 'presence:sync') {
-      this.#pages.push(...named);
-      if (more) return;
-      this.#holds(payload?.lease ?? null);
-      this.#show(this.#pages);
-      this.#pages = [];
-      return this.#live();
-    }
-    const known = new Map(this.users.peek().map((user) => [user.id, user]));
-    if (type === 'presence:join' || type === 'presence:update') for (const user of named) known.set(user.id, user);
-    else if (type === 'presence:leave') for (const { id } of named) known.delete(id);
-    else return;
-    this.#show([...known.values()]);
-  }
-
-  #live() {
-    if (!this.#watches) this.error.value = null;
-    this.state.value = 'live';
-  }
-
-  #forget() {
-    this.#show([]);
-    this.#holds(null);
-  }
-
-  /** @param {{users: number, connections: number}} counts */
-  #count({ users, connections }) {
-    const { users: before, connections: of } = this.counts.peek();
-    if (users !== before || connections !== of) this.counts.value = { users, connections };
-  }
-
-  /** A user who did not change stays the same object. @param {Person[]} users */
-  #show(users) {
-    const before = new Map(this.users.peek().map((user) => [user.id, user]));
-    const next = users.map((user) => kept(before.get(user.id), user) ?? user);
-    if (next.length !== before.size || next.some((user, at) => user !== this.users.peek()[at])) this.users.value = next;
-    this.#count({ users: next.length, connections: next.reduce((sum, { connections = 1 }) => sum + connections, 0) });
-  }
-
-  /** @param {{holder: string} | null} lease */
-  #holds(lease) {
-    if (lease?.holder !== this.lease.peek()?.holder) this.lease.value = lease;
-  }
-
-  #tell() {
-    const { channel, timers, throttle } = this.#options;
-    const news = this.#news;
-    this.#news = null;
-    if (!news || !this.#joins || !this.#rt.connected.peek()) return;
-    this.#rt.request('presence:update', news, channel).catch(() => {});
-    timers.set('update', throttle, () => this.#tell());
-  }
-}
-
-/** @param {Metadata} before @param {Metadata} changes @returns {Metadata} */
-function merged(before, changes) {
-  return Object.fromEntries(Object.entries({ ...before, ...changes }).filter(([, value]) => value !== null && value !== undefined));
 }

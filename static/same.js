@@ -18,3 +18,14 @@ export function same(a, b) {
 export function kept(before, after) {
   return before && after && before !== after && same(before, after) ? before : after;
 }
+
+/**
+ * A list of the same objects in the same order is no news, and stays the list before.
+ *
+ * @template T
+ * @param {T[]} before
+ * @param {T[]} after
+ */
+export function sameList(before, after) {
+  return before.length === after.length && after.every((one, at) => one === before[at]) ? before : after;
+}

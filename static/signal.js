@@ -69,14 +69,24 @@ export function computed(sources, make) {
     result.value = compute();
   };
   const disposers = sources.map((source) => source.listen(update));
+  return Object.assign(readable(result), { dispose: () => disposers.forEach((dispose) => dispose()) });
+}
+
+/**
+ * The same signal, to read only.
+ *
+ * @template T
+ * @param {Readable<T>} signal
+ * @returns {Readable<T>}
+ */
+export function readable({ peek, listen, subscribe }) {
   return {
     get value() {
-      return result.peek();
+      return peek();
     },
-    peek: result.peek,
-    listen: result.listen,
-    subscribe: result.subscribe,
-    dispose: () => disposers.forEach((dispose) => dispose()),
+    peek,
+    listen,
+    subscribe,
   };
 }
 

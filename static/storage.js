@@ -2,31 +2,12 @@
  * The browser's database, as far as this client uses it: two tables whose keys begin with the user. Knows neither
  * mutations nor rows.
  */
-import { onOtherUser } from './tokens.js';
 
 const VERSION = 1;
 /** `mutations`: [user, lane, number]. `lanes`: [user, lane]. `rows`: [user, channel]. */
 const TABLES = ['mutations', 'lanes', 'rows'];
 
-/**
- * @typedef {{key: any[], value: any}} Stored
- * @typedef {string | import('./signal.js').Readable<{id: string} | null>} Owner An id, empty for an anonymous page; or the user of a login.
- */
-
-/**
- * @param {string} name Of the class that keeps something.
- * @param {Owner} user
- * @param {(id: string) => void} call Another user has come.
- * @returns {string} The id of the present one.
- */
-export function follow(name, user, call) {
-  if (typeof user === 'string') return user;
-  if (typeof user?.listen !== 'function')
-    throw new TypeError(`new ${name}({ user }) belongs to a user: an id, '' for an anonymous page, or auth.user`);
-  const id = () => user.peek()?.id ?? '';
-  onOtherUser({ user }, () => call(id()));
-  return id();
-}
+/** @typedef {{key: any[], value: any}} Stored */
 
 export class Storage {
   /** @type {Promise<IDBDatabase>} */

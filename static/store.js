@@ -21,8 +21,6 @@ import { signal } from './signal.js';
  * @property {() => void} gone
  */
 
-/** Milliseconds without a change after which the rows are kept. */
-const SAVE_AFTER = 1000;
 /** Rows that one question may ask for. */
 const MOST = 1000;
 /** Refusals of a channel that may be about the order that was asked for. */
@@ -60,8 +58,6 @@ export class Store {
   #timer;
   #channel = '';
   #closed = false;
-  /** @type {any} */
-  #saving;
   /** @type {ListState} */
   #next = 'loading';
   #dirty = false;
@@ -122,7 +118,6 @@ export class Store {
       this.#timer = this.#options.env.setTimeout(() => {
         this.#closed = true;
         this.#wake();
-        this.#options.env.clearTimeout(this.#saving);
         this.#unsubscribe?.();
         this.#unwatch?.();
         this.#options.gone();
@@ -136,9 +131,14 @@ export class Store {
     return this.#options.part;
   }
 
-  /** See `Rows`. */
-  get filled() {
-    return this.#rows.filled;
+  /** The server's present rows. */
+  get rows() {
+    return this.#rows;
+  }
+
+  /** Those that are shown. */
+  get entries() {
+    return this.#shown.values();
   }
 
   /** Whether further rows can be read and put beside these. */
@@ -290,7 +290,7 @@ export class Store {
     if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
       this.#dirty = false;
       this.#step();
-      this.#save();
+      this.#options.cache?.follow(this.#channel, this, this.#options.env);
     }
     if (this.#next === 'live') this.error.value = null;
     const before = this.state.peek();
@@ -298,22 +298,6 @@ export class Store {
     // A window may have become too short meanwhile.
     if (this.#next === 'live' && before !== 'live') this.#refresh(new Set());
     this.#wake();
-  }
-
-  /** Not at each change: what is missing in the end is sent again. */
-  #save() {
-    const { cache, env } = this.#options;
-    if (!cache) return;
-    env.clearTimeout(this.#saving);
-    if (this.#next === 'denied') return void cache.drop(this.#channel);
-    this.#saving = env.setTimeout(() => {
-      const at = this.at;
-      if (!at) return;
-      const rows = [...this.#shown.values()].map(({ row, seq }) => ({ row, seq }));
-      // Rows that were read after the position are no state to go on from.
-      const partial = this.filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
-      cache.save(this.#channel, { ...at, view: this.#rows.view, partial, rows });
-    }, SAVE_AFTER);
   }
 
   /** To the server's present rows. What was heard of in events is settled in the same step, so nothing flickers. */

@@ -11,6 +11,7 @@
  * @property {import('./signal.js').Readable<{id: string} | null>} user
  *
  * @typedef {{getToken?: GetToken, auth?: Auth}} Source
+ * @typedef {string | import('./signal.js').Readable<{id: string} | null>} Owner An id, empty for an anonymous page; or the user of a login.
  */
 
 /** Renewals under way. A caller that needs a token in the meantime waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
@@ -47,6 +48,21 @@ export function onOtherUser(auth, call) {
     if (id !== before) call();
   };
   return auth?.user.listen(follow) ?? (() => {});
+}
+
+/**
+ * @param {string} name Of the class that keeps something.
+ * @param {Owner} user
+ * @param {(id: string) => void} call Another user has come.
+ * @returns {string} The id of the present one.
+ */
+export function follow(name, user, call) {
+  if (typeof user === 'string') return user;
+  if (typeof user?.listen !== 'function')
+    throw new TypeError(`new ${name}({ user }) belongs to a user: an id, '' for an anonymous page, or auth.user`);
+  const id = () => user.peek()?.id ?? '';
+  onOtherUser({ user }, () => call(id()));
+  return id();
 }
 
 /** The part of its life after which a token is renewed. */

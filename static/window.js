@@ -57,9 +57,10 @@ export class Window {
    */
   cut(all, before) {
     const { store, order, sort } = this.#options;
-    if (store.filled !== this.#filled) {
-      this.#filled = store.filled;
-      const { last } = store.filled;
+    const { filled } = store.rows;
+    if (filled !== this.#filled) {
+      this.#filled = filled;
+      const { last } = filled;
       this.#edge = last && store.part?.sort !== sort ? undefined : last;
       this.#cursor = undefined;
     }

@@ -63,6 +63,8 @@ async function open(line = { up: true }, search = '?as=ada') {
   await page.waitForFunction(() => document.title.endsWith('ready'));
   return page;
 }
+/** Every page of the context is without this module. */
+const without = (name) => context.route(`**/static/${name}`, (route) => route.abort());
 const items = (page) => page.locator('li').allInnerTexts();
 const shows = (page, ...texts) => page.waitForFunction((texts) => [...document.querySelectorAll('li')].map((item) => item.textContent).join() === texts.join(), texts, { timeout: 60_000 });
 /** The storage has a pace of its own. A look that never succeeds ends with the time of the test. */
@@ -186,4 +188,13 @@ test('where sockets are blocked a page lives on a stream, and a change goes over
   await shows(page, 'over a stream', 'of another');
   assert.ok(asked.some((path) => /^\/api\/realtime\/session\/.*\/mutate$/.test(path)), asked.join());
   assert.ok(!asked.includes('/api/batch') && !asked.includes('/api/changes'), asked.join());
+});
+
+test('a queue that cannot be loaded says so, and all else works', async () => {
+  await without('lanes.js');
+  const page = await open();
+  assert.equal(await page.evaluate(() => window.queue.problem.value.code), 'STORAGE_FAILED');
+  await page.evaluate(() => window.db.create('Task', { title: 'not kept' }));
+  await becomes(async () => (await titles()).includes('not kept'));
+  await shows(page, 'not kept');
 });

@@ -18,7 +18,8 @@ const files = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'ut
 const modules = files.filter((name) => /^static\/[^/]+\.js$/.test(name));
 
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
-const CORE = ['realtime.js', 'channels.js', 'optimistic.js'];
+/** The four modules that an application with live rows, changes and presence imports. */
+const FOUR = ['realtime.js', 'channels.js', 'presence.js', 'optimistic.js'];
 
 /** What a bundler makes of these modules, gzipped: what a page begins with, and all of it. */
 function bundled(names) {
@@ -49,10 +50,10 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14.6, 19.7],
+    [['realtime.js', 'channels.js'], 14.5, 19.6],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
-    [CORE, 17.6, 25.5],
-    [[...CORE, 'queue.js'], 19.3, 27.1],
+    [FOUR, 17.9, 27.1],
+    [[...FOUR, 'queue.js'], 18.4, 29],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

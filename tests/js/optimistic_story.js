@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
+import { storedOf } from '../../static/lanes.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { signal } from '../../static/signal.js';
@@ -38,7 +39,7 @@ class Kept {
     return {
       problem: signal(null),
       open: ({ adopt }) => adopt([...texts.values()].map((text) => JSON.parse(text))),
-      put: (stored) => void texts.set(stored.mid, JSON.stringify(stored)),
+      put: (mutation) => void texts.set(mutation.mid, JSON.stringify(storedOf(mutation))),
       remove: (mid) => void texts.delete(mid),
       close: () => {},
     };
