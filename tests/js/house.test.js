@@ -11,6 +11,7 @@ import { gzipSync } from 'node:zlib';
 import { buildSync } from 'esbuild';
 import { DENIED, onClose } from '../../static/codes.js';
 import { LATER, LIFTED_BY_RIGHTS, mayRetry } from '../../static/later.js';
+import { FAULTS } from './planted.js';
 
 const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
@@ -121,4 +122,10 @@ test('what a client does on a code', () => {
   assert.equal(mayRetry({ code: 'OVERLOADED', retry: false }), false);
   assert.equal(mayRetry({ code: 'NEVER_HEARD_OF' }), false);
   assert.equal(mayRetry(undefined), false);
+});
+
+test('every planted fault fits its module', () => {
+  const lost = FAULTS.filter(({ file, from }) => read(`static/${file}`).split(from).length !== 2);
+  assert.deepEqual(lost.map(({ harm }) => harm), []);
+  assert.equal(new Set(FAULTS.map(({ harm }) => harm)).size, FAULTS.length);
 });
