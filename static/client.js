@@ -22,6 +22,7 @@ export { computed, signal } from './signal.js';
  * @property {import('./optimistic.js').Queue} [queue] Keeps unsent changes over a reload: `new OfflineQueue({ user })`, with a login `{ user: auth.user }`.
  * @property {import('./cache.js').RowCache} [cache] Keeps rows over a reload: `new RowCache({ user })`, with a login `{ user: auth.user }`.
  * @property {import('./optimistic.js').ConflictPolicy} [conflict]
+ * @property {'fallback' | boolean} [shareConnection] True: tabs of one user share one socket.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
  * @property {Partial<import('./env.js').Env>} [env]
  */
@@ -32,11 +33,11 @@ export { computed, signal } from './signal.js';
  * @param {ConnectOptions} [options]
  */
 export function connect(options = {}) {
-  const known = 'url as getToken auth queue cache conflict enabled env';
-  const { url = '', as = null, getToken, auth, queue, cache, conflict, enabled, env: given } = only('connect', options, known);
+  const known = 'url as getToken auth queue cache conflict enabled shareConnection env';
+  const { url = '', as = null, getToken, auth, queue, cache, conflict, enabled, shareConnection, env: given } = only('connect', options, known);
   const env = url ? { ...given, base: url } : given;
   const api = new Api('/api', { as, getToken, auth, env });
-  const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, env });
+  const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, shareConnection, env });
   const channels = new ChannelSubscriber(rt, { api, cache, env });
   const db = new OptimisticManager(api, rt, { queue, conflict, auth, env });
   rt.connect();

@@ -61,5 +61,7 @@ export const bridge = part(() => import('./bridge.js'));
 export const stream = part(() => import('./stream.js'));
 /** Requests over HTTP. */
 export const api = part(() => import('./api.js'));
+/** One connection of many tabs. In such quotes it is no part of the one file that the server makes of a page's modules. */
+export const shared = part(() => import(`./shared.js`));
 /** Rows over HTTP. */
 export const reading = part(() => import('./reading.js'));

@@ -30,6 +30,8 @@ import { onWake } from './wake.js';
  * @property {string | null} connectionId
  * @property {string | null} userId
  * @property {string | null} guest As whom presence shows a caller with a shared token.
+ * @property {import('./shared.js').Sharing | null} sharing Of `shareConnection: true`: whether this tab holds the connection of all tabs, uses
+ * it, or has its own.
  * @property {number | null} rtt Milliseconds that the last ping took.
  * @property {number} pending Changes that the server has not answered yet.
  * @property {number | null} lastMessageAt When the last frame came, in milliseconds since 1970. It moves without a call.
@@ -45,7 +47,8 @@ import { onWake } from './wake.js';
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
  * @property {string[]} [transports] `['ws', 'sse', 'poll']`. Without `sse` or `poll` that fallback is not used.
- * @property {'fallback' | false} [shareConnection] Tabs without sockets share few streams: `'fallback'`.
+ * @property {'fallback' | boolean} [shareConnection] Tabs without sockets share few streams: `'fallback'`. True: tabs of one user share one
+ * socket, too.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
@@ -65,7 +68,7 @@ const DEFAULTS = {
   pollInterval: 3000,
   maxPollInterval: 30_000,
   transports: ['ws', 'sse', 'poll'],
-  shareConnection: /** @type {'fallback' | false} */ ('fallback'),
+  shareConnection: /** @type {'fallback' | boolean} */ ('fallback'),
   linger: 1000,
   apiBase: '/api',
   enabled: true,
@@ -93,6 +96,7 @@ export class RealtimeClient {
       connectionId: null,
       userId: null,
       guest: null,
+      sharing: null,
       rtt: null,
       pending: 0,
       lastMessageAt: null,
@@ -353,10 +357,22 @@ export class RealtimeClient {
     this.#complaint = {};
     const state = this.#state;
     let env = this.#env;
-    if (state.way === 'sse') {
+    const load = state.way === 'sse' ? parts.stream : this.#options.shareConnection === true ? parts.shared : null;
+    if (load) {
       const { signal } = (this.#attempt = new AbortController());
-      const host = { env, url: this.#url, signal, options: this.#options, channels: this.#channels, listen: this.subscribe.bind(this), soon: this.#perform.poll };
-      const WebSocket = await parts.stream().then(({ streamSocket }) => streamSocket(host, (path) => this.#httpUrl(path))).catch(() => null);
+      const host = {
+        env,
+        url: this.#url,
+        signal,
+        options: this.#options,
+        channels: this.#channels,
+        listen: this.subscribe.bind(this),
+        soon: this.#perform.poll,
+        httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
+        user: this.#given.auth?.user.peek()?.id,
+        show: (/** @type {import('./shared.js').Sharing} */ sharing) => this.#show({ sharing }),
+      };
+      const WebSocket = await load().then(({ socketFor }) => socketFor(host)).catch(() => (load === parts.stream ? null : env.WebSocket));
       if (signal.aborted) return;
       if (!WebSocket) return this.#lost(0, 'no stream');
       env = { ...env, WebSocket };

@@ -21,7 +21,7 @@ const QUIET = new Set(['subscribed', 'snapshot', 'pong', 'error']);
  * @typedef {object} Host What the client lends.
  * @property {import('./env.js').Env} env
  * @property {URL} url Of the socket. Tabs with one address share.
- * @property {{shareConnection: 'fallback' | false, transports: string[]}} options
+ * @property {{shareConnection: 'fallback' | boolean, transports: string[]}} options
  * @property {AbortSignal} signal Ends the wait, or gives the place back.
  * @property {Map<string, any>} channels Of this tab.
  * @property {(channel: string, call: (frame: import('./track.js').Frame) => void) => () => void} listen

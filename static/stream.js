@@ -17,11 +17,10 @@ const MOST_SENT = 5;
 const CLOSE = /** @type {Record<string, number>} */ ({ UNAUTHENTICATED: 4401, ACCOUNT_DISABLED: 4403, FORBIDDEN: 4403 });
 
 /**
- * @param {import('./share.js').Host} host
- * @param {(path: string) => URL} httpUrl The address of a path of the API.
+ * @param {import('./share.js').Host & {httpUrl: (path: string) => URL}} host `httpUrl` is the address of a path of the API.
  * @returns {Promise<(new (url: string) => WebSocket) | null>} Null: sockets get through again.
  */
-export async function streamSocket(host, httpUrl) {
+export async function socketFor(host) {
   const { shareConnection, transports } = host.options;
   const found = shareConnection && transports.includes('poll') ? await place(host) : () => {};
   if (!found) return null;
@@ -30,7 +29,7 @@ export async function streamSocket(host, httpUrl) {
     class extends StreamSocket {
       /** @param {string} url Of the socket. */
       constructor(url) {
-        super(host.env, httpUrl, url, through);
+        super(host.env, host.httpUrl, url, through);
       }
     }
   );

@@ -6,7 +6,7 @@ const [count = 20_000, first = 1] = process.argv.slice(2).map(Number);
 /** Stories after which the script says how far it is. */
 const STEP = 1000;
 
-for (const kind of ['optimistic', 'convergence', 'windows']) {
+for (const kind of ['optimistic', 'convergence', 'windows', 'shared']) {
   const { story, busy } = await import(`./${kind}_story.js`);
   const began = performance.now();
   const totals = {};

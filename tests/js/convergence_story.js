@@ -54,7 +54,7 @@ export async function story(seed, totals) {
 const text = (rows) => JSON.stringify(rows);
 
 /** Looks at every state that the list shows. */
-function watch(list, server, status) {
+export function watch(list, server, status) {
   const problems = [];
   let loaded = false;
   let restores = 0;

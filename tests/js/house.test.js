@@ -46,15 +46,17 @@ function bundled(names) {
   };
   load('out/stdin.js');
   const size = (paths) => gzipped(paths.map(text).join('\n'));
-  return { first: size([...first]), all: size(Object.keys(metafile.outputs)) };
+  // Only a page that asks for it loads what tabs need for one connection.
+  const asked = Object.keys(metafile.outputs).filter((path) => metafile.outputs[path].entryPoint !== 'static/shared.js');
+  return { first: size([...first]), all: size(asked) };
 }
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14.5, 19.6],
+    [['realtime.js', 'channels.js'], 14.7, 19.8],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
-    [FOUR, 17.9, 27.1],
-    [[...FOUR, 'queue.js'], 18.4, 29],
+    [FOUR, 18, 27.3],
+    [[...FOUR, 'queue.js'], 18.5, 29.4],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

@@ -268,6 +268,16 @@ export class Server {
     }, this.dice.int(200));
   }
 
+  /** The other end is gone without a word. */
+  forget(socket) {
+    for (const session of this.#sessions) if (session.socket === socket) this.#sessions.delete(session);
+  }
+
+  /** Connections that live. */
+  get connections() {
+    return this.#sessions.size;
+  }
+
   leave(session) {
     this.#sessions.delete(session);
   }
