@@ -19,7 +19,7 @@ use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Stand};
-use super::looked_at::{GroupRow, LookedAtGroups};
+use super::looked_at::{GroupRow, LookedAtGroups, largest};
 use super::note::{AttachmentId, InvalidationCause, Outbox};
 use super::paces::{AT_ONCE, PaceNumber, Paces, WaitingChanges};
 use super::runs::Before;
@@ -132,18 +132,21 @@ impl Groups {
         self.groups.len()
     }
 
-    /// For administrators.
+    /// For administrators. It looks at each group and makes rows of those alone that are shown.
     pub fn look(&self, most: usize) -> LookedAtGroups {
-        let row = |group: &Group| GroupRow {
-            channel: group.about.channel.clone(),
-            view: group.about.view.clone(),
-            subscribers: group.members.len(),
-            events: group.events,
-            position: group.prev,
+        let row = |number: GroupNumber| {
+            let group = &self.groups[number];
+            GroupRow {
+                channel: group.about.channel.clone(),
+                view: group.about.view.clone(),
+                subscribers: group.members.len(),
+                events: group.events,
+                position: group.prev,
+            }
         };
-        let mut groups: Vec<GroupRow> = self.groups.iter().map(|(_, group)| row(group)).collect();
+        let sizes = self.groups.iter().map(|(number, group)| (group.members.len(), number));
+        let mut groups: Vec<GroupRow> = largest(sizes, most).into_iter().map(row).collect();
         groups.sort_by(|a, b| b.subscribers.cmp(&a.subscribers).then_with(|| a.channel.cmp(&b.channel)));
-        groups.truncate(most);
         LookedAtGroups { groups, count: self.groups.len(), position: self.position }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -161,6 +162,25 @@ impl Repository {
         }
     }
 
+    /// About how many bytes the log between `floor` and `head` has: what a few pieces of it have, for all of it. Exact while it is short.
+    pub async fn log_bytes(&self, floor: Seq, head: Seq) -> Result<u64, RepositoryError> {
+        let count = head.0.saturating_sub(floor.0);
+        let pieces = if count <= LOOKED_AT_FOR_BYTES { 1 } else { LOG_PIECES };
+        let limit = LogLimit { changes: (LOOKED_AT_FOR_BYTES / pieces) as usize, bytes: 1 << 20 };
+        let (mut changes, mut bytes) = (0, 0);
+        for piece in 0..pieces {
+            let after = Seq(floor.0 + count * piece / pieces);
+            let LogPage::Changes { changes: found, .. } =
+                self.store.log(after, limit).await.map_err(error::of_read)?.value
+            else {
+                continue;
+            };
+            changes += found.len() as u64;
+            bytes += found.iter().map(|change| entry_bytes(change)).sum::<u64>();
+        }
+        Ok(bytes.saturating_mul(count) / changes.max(1))
+    }
+
     /// The position of the last change of a person's rights through these entities.
     pub async fn rights_changed(&self, person: &str, uses: &[EntityName]) -> Result<Seq, RepositoryError> {
         self.store.rights_changed(person, uses).await.map_err(error::of_read)
@@ -190,6 +210,21 @@ impl Repository {
 
 /// Entries of the log that are looked at for one question.
 const MOST_LOOKED_BACK: u64 = 50_000;
+
+/// Entries that are looked at to say how large the log is, and in how many pieces.
+const LOOKED_AT_FOR_BYTES: u64 = 200;
+const LOG_PIECES: u64 = 4;
+
+/// Numbers of an entry: seq, time, generation and the like.
+const NUMBERS_OF_ENTRY: usize = 32;
+
+/// Texts of an entry, and about as much as its numbers.
+fn entry_bytes(change: &Change) -> u64 {
+    let Change { entity, id, actor, mid, changed, before, after, .. } = change;
+    let names = entity.len() + id.as_str().len() + actor.as_ref().map_or(0, |actor| actor.len());
+    let images = [changed, before, after].into_iter().flatten().map(Bytes::len).sum::<usize>();
+    (NUMBERS_OF_ENTRY + names + mid.as_ref().map_or(0, |mid| mid.as_str().len()) + images) as u64
+}
 
 fn evidence(entity: &Entity, rule: &JudgedRule) -> RuleEvidence {
     RuleEvidence {

@@ -80,6 +80,21 @@ test('an administrator sees connections, channels and events, and asks why a cha
   noComplaints(page);
 });
 
+test('more changes at once than are shown are counted, and the log has a size', async () => {
+  const page = await open('/_/inspect?as=root:admin');
+  await page.getByRole('table', { name: 'Events' }).waitFor({ state: 'attached' });
+  await page.getByText('About bytes').waitFor();
+  const op = (text) => ({ op: 'create', entity: 'Note', data: { text, owner: 'ada' } });
+  const ops = Array.from({ length: 450 }, (_, at) => op(`flood ${at}`));
+  const written = await call('/api/batch?as=ada', 'POST', { ops });
+  assert.ok(written.results, JSON.stringify(written));
+  await page.getByText('passed over, because they came faster than this page shows them').waitFor();
+  const rows = page.getByRole('table', { name: 'Events' }).getByRole('row');
+  assert.equal(await rows.count(), 201, 'with the head of the table');
+  await rows.nth(1).filter({ hasText: 'flood 449' }).waitFor();
+  noComplaints(page);
+});
+
 test('a user without the role reads that only administrators may look', async () => {
   const page = await open('/_/inspect?as=ada');
   await page.getByRole('alert').filter({ hasText: 'only the role “admin” may look at the server itself' }).waitFor();

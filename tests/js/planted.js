@@ -507,4 +507,18 @@ export const FAULTS = [
     to: 'const known = true;',
     red: ['shared.test.js', 'tabs share only where'],
   },
+  {
+    harm: 'the inspector hides that it passed over changes',
+    file: 'pages/inspect/tail.js',
+    from: 'passed += from - next;',
+    to: '',
+    red: ['inspector_tail.test.js', 'a server that writes faster'],
+  },
+  {
+    harm: 'the inspector falls behind a busy server',
+    file: 'pages/inspect/tail.js',
+    from: 'this.#next = from;',
+    to: '',
+    red: ['inspector_tail.test.js', 'a server that writes faster'],
+  },
 ];

@@ -139,6 +139,18 @@ async fn the_overview_has_the_log_the_queues_and_the_limits_that_were_reached() 
         (&json!(1_000_000), &json!(86_400)),
         "{whole}"
     );
+    let bytes = |whole: &Value| whole["log"]["aboutBytes"].as_u64().unwrap();
+    let before = bytes(&whole);
+    assert!(before > 200 * seq && before < 2_000 * seq, "{whole}");
+    team.put("Article", json!({"title": "x".repeat(10_000)})).await;
+    let one_more = bytes(&team.root.get("/api/admin/inspect").await);
+    assert!((10_000..10_500).contains(&(one_more - before)), "a short log is counted: {before}, {one_more}");
+    let longer = json!({"title": "y".repeat(1_000)});
+    for _ in 0..300 {
+        team.put("Article", longer.clone()).await;
+    }
+    let about = bytes(&team.root.get("/api/admin/inspect").await);
+    assert!((200_000..600_000).contains(&about), "a long one is estimated: {about}");
     assert_eq!((&whole["stats"]["connections"], &whole["refusals"]), (&json!(1), &json!(1)), "{whole}");
     assert!(whole["delay"]["batches"].as_u64().unwrap() > 0, "{whole}");
     assert!(text(&whole["now"]).ends_with('Z'), "{whole}");

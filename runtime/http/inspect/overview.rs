@@ -43,6 +43,7 @@ pub(super) async fn overview(state: &AppState) -> Result<Value, Problem> {
         "head": head.seq.0,
         "floor": head.floor.0,
         "changes": head.seq.0 - head.floor.0,
+        "aboutBytes": state.repository.log_bytes(head.floor, head.seq).await?,
         "retentionChanges": store.retention_changes,
         "retentionSeconds": store.retention_age.as_secs(),
     });

@@ -8,20 +8,18 @@ import { answered } from './answer.js';
 import { ask, isAnonymous, link } from './ask.js';
 import { Rates, keyOf, spark } from './spark.js';
 import { table } from './table.js';
+import { Tail } from './tail.js';
 
 /** Milliseconds between two looks. A page that no one sees does not look. */
 const EVERY = 2000;
-/** Events that are shown. */
-const MOST_EVENTS = 200;
+/** Connections and channels that are shown. */
+const MOST_ROWS = 200;
+/** Resources of presence that are shown. */
+const MOST_RESOURCES = 100;
 
 const rates = new Rates();
-/** @type {any[]} Newest first. */
-let tail = [];
-/** @type {number | null} */
-let next = null;
+const tail = new Tail((query) => ask('inspect/events', query));
 let paused = false;
-/** @type {Record<string, string>} */
-let wanted = {};
 
 find('.bar').append(...waysOf(link, ['Inspector']).navs);
 
@@ -182,7 +180,7 @@ function numbers({ now, stats, log, queues, delay, limits }) {
     return element('div', { class: 'card' }, element('h3', {}, title), list);
   };
   find('#numbers').replaceChildren(
-    card('From the commit to the outboxes, in ms', delay),
+    card('From the write to the outboxes, in ms', delay),
     card('Queues', queues),
     card('Log', log),
     card('Limits that were reached', limits),
@@ -202,30 +200,31 @@ async function look() {
   await tried(async () => {
     const [whole, connections, channels, presence, refusals] = await Promise.all([
       ask('inspect'),
-      ask('connections', { limit: 200 }),
-      ask('inspect/channels', { limit: 200 }),
-      ask('presence', { limit: 100 }),
+      ask('connections', { limit: MOST_ROWS }),
+      ask('inspect/channels', { limit: MOST_ROWS }),
+      ask('presence', { limit: MOST_RESOURCES }),
       ask('inspect/refusals', { limit: 50 }),
     ]);
     find('#inspector').hidden = false;
     numbers(whole);
     rates.learn(channels.items, Date.parse(whole.now));
     draw.connections(connections.items);
+    say(find('#connections-more'), connections.next ? `There are more. The oldest ${MOST_ROWS} are shown.` : null);
     draw.channels(channels.items);
+    const [shown, count] = [channels.items.length, channels.count];
+    say(find('#channels-more'), count > shown ? `The ${shown} with the most subscribers are shown, of ${count.toLocaleString()}.` : null);
     draw.presence(presence.resources);
+    say(find('#presence-more'), presence.resources.length === MOST_RESOURCES ? `There may be more. ${MOST_RESOURCES} are shown.` : null);
     draw.refusals(refusals.items);
     if (!paused) await follow();
   });
 }
 
 async function follow() {
-  const asked = wanted;
-  const { items, next: reached } = await ask('inspect/events', { after: next, limit: MOST_EVENTS, ...asked });
-  // The filter may be another one by now.
-  if (asked !== wanted) return;
-  next = reached;
-  tail = [...items.reverse(), ...tail].slice(0, MOST_EVENTS);
-  draw.events(tail);
+  await tail.follow();
+  draw.events(tail.items);
+  const passed = tail.leftOut.toLocaleString();
+  say(find('#left-out'), tail.leftOut > 0 ? `The newest are shown. ${passed} changes were passed over, because they came faster than this page shows them.` : null);
 }
 
 /** @param {SubmitEvent} event @returns {Record<string, string>} */
@@ -244,9 +243,7 @@ find('#explain').addEventListener('submit', (event) => {
   show(() => ask('explain', asked));
 });
 find('#filter').addEventListener('submit', (event) => {
-  wanted = fields(event);
-  tail = [];
-  next = null;
+  tail.filter(fields(event));
   tried(follow);
 });
 find('#pause').addEventListener('click', () => {
