@@ -98,6 +98,77 @@ async fn sockets_and_polls_have_claims_too() {
     assert_eq!(http.get(&other).await["channels"][0]["recovered"], false);
 }
 
+/// A server, and a document that only the team `green` may read, with the position of its change.
+struct GreenDocument {
+    app: TestApp,
+    id: String,
+    seq: u64,
+}
+
+impl GreenDocument {
+    async fn start() -> GreenDocument {
+        let app = TestApp::over(schema(), |_| {}).await;
+        let chief = format!("/api/documents?as=ada&claims={CHIEF}");
+        let (status, document) =
+            app.client().any("POST", &chief, json!({"title": "x", "team": "green"})).await;
+        assert_eq!(status, 201, "{document}");
+        let (id, seq) = (document["id"].as_str().unwrap().to_owned(), app.head());
+        GreenDocument { app, id, seq }
+    }
+
+    /// What an administrator reads below `/api/admin/`.
+    async fn asked(&self, path: &str) -> Value {
+        self.app.client_as("root:admin").get(&format!("/api/admin/{path}")).await
+    }
+}
+
+/// The clause that decided has the claims of the team `red`.
+fn is_explained_by_red(why: &Value) {
+    let values =
+        json!([{"name": "team", "value": "\"green\""}, {"name": "user.claims.teams", "value": "[\"red\"]"}]);
+    assert_eq!(why["rule"]["clauses"][0]["values"], values, "{why}");
+    assert_eq!(why["claims"], Value::Null, "{why}");
+}
+
+#[tokio::test]
+async fn why_explains_a_refused_caller_with_the_claims_that_they_had() {
+    let green = GreenDocument::start().await;
+    let read = format!("/api/documents/{}?as=ben&claims={RED}", green.id);
+    let (status, refused) = green.app.client().get_any(&read).await;
+    assert_eq!(status, 404, "{refused}");
+    let why = green.asked(&format!("why/{}", refused["requestId"].as_str().unwrap())).await;
+    assert_eq!(why["finding"], "denied", "{why}");
+    is_explained_by_red(&why);
+}
+
+#[tokio::test]
+async fn why_explains_an_open_connection_with_the_claims_that_it_has() {
+    let green = GreenDocument::start().await;
+    let mut red = Socket::open_at(green.app.address, &format!("/ws?as=ben&claims={RED}")).await;
+    let connected = red.expect("connected").await;
+    let connection = connected["payload"]["connectionId"].as_str().unwrap();
+    let why = green.asked(&format!("why/{connection}:{}?channel=entity:Document", green.seq)).await;
+    assert_eq!((&why["finding"], &why["user"]), (&json!("hidden"), &json!("ben")), "{why}");
+    is_explained_by_red(&why);
+}
+
+#[tokio::test]
+async fn why_says_that_it_does_not_know_the_claims_of_a_token_that_is_gone() {
+    let green = GreenDocument::start().await;
+    let gone = "0190a000-0000-7000-8000-00000000ffff";
+    for path in [
+        format!("why/{gone}:{}?user=ben&channel=entity:Document", green.seq),
+        format!("explain?user=ben&entity=Document&record={}", green.id),
+    ] {
+        let why = green.asked(&path).await;
+        assert_eq!(why["claims"], "unknown", "{path}: {why}");
+        let words = "the claims of their token are not known, so this is without them";
+        assert!(why["answer"].as_str().unwrap().ends_with(words), "{why}");
+    }
+    let anonymous = green.asked(&format!("explain?entity=Document&record={}", green.id)).await;
+    assert_eq!(anonymous["claims"], Value::Null, "there is no token: {anonymous}");
+}
+
 #[tokio::test]
 async fn claims_that_are_no_object_of_a_named_user_are_refused() {
     let app = TestApp::over(schema(), |_| {}).await;

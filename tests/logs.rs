@@ -207,6 +207,9 @@ async fn an_administrator_who_asks_as_a_user_leaves_a_line_with_both_names() {
     let seq = root.get("/api/admin/inspect/events?entity=Task").await["items"][0]["seq"].clone();
     let gone = "0190a000-0000-7000-8000-00000000000a";
     root.get(&format!("/api/admin/why/{gone}:{seq}?user=ben&channel=entity:Task")).await;
+    let mut socket = Socket::open_at(logged.process.address, "/ws?as=cy").await;
+    let live = socket.expect("connected").await["payload"]["connectionId"].as_str().unwrap().to_owned();
+    root.get(&format!("/api/admin/why/{live}:{seq}")).await;
     let (_, lines) = logged.end().await;
     let asked =
         lines.iter().filter(|line| line["fields"]["message"].as_str().unwrap().contains("asked what"));
@@ -217,7 +220,7 @@ async fn an_administrator_who_asks_as_a_user_leaves_a_line_with_both_names() {
         })
         .collect();
     let line = |user: &str, operation: &str| json!(["INFO", "root", user, "Task", operation]);
-    assert_eq!(told, [line("ada", "update"), line("ben", "subscribe")]);
+    assert_eq!(told, [line("ada", "update"), line("ben", "subscribe"), line("cy", "subscribe")]);
 }
 
 #[tokio::test]

@@ -421,6 +421,28 @@ fn a_lagging_channel_below_the_floor_is_resynced_and_the_second_time_closed() {
 }
 
 #[test]
+fn a_snapshot_in_place_of_events_is_remembered_with_both_its_ends() {
+    let mut peer = Peer::new();
+    peer.live(5);
+    let known = |peer: &Peer| {
+        let rows = peer.session.rows();
+        let reached = [5, 6, 90, 91, 210, 211].map(|seq| rows[0].was_in_snapshot(Seq(seq)));
+        (rows[0].since.unwrap().0, reached)
+    };
+    assert_eq!(known(&peer), (5, [false; 6]), "what came was sent as events");
+    peer.on(lagged(1));
+    peer.on(Input::Read(surveyed(at(90, 50, Survey { known: true, ..Survey::default() }))));
+    let page = RealtimeConfig::default().page_rows as u128;
+    peer.on(Input::Read(part(90, page)));
+    assert_eq!(known(&peer), (5, [false, true, true, false, false, false]));
+    peer.on(Input::Read(rows(95, 0)));
+    peer.on(Input::Read(ReadAnswer::Log(Ok(checked(at(200, 100, LogPage::BelowFloor))))));
+    peer.on(Input::Read(part(210, page)));
+    // Of the first snapshot only its end is known by now.
+    assert_eq!(known(&peer), (90, [false, false, false, true, true, false]));
+}
+
+#[test]
 fn a_pong_names_a_position_only_while_every_channel_is_live() {
     let mut peer = Peer::new();
     let ping = json!({"type": "ping", "requestId": "p"});

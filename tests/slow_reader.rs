@@ -58,6 +58,7 @@ async fn a_reader_that_fell_below_the_floor_is_resynced() {
     .await;
     let api = app.client();
     let mut stalled = Socket::try_open(app.address, "/ws", &[], Some(4096)).await.unwrap();
+    let connected = stalled.frame().await;
     let mut view = Follower::new("entity:Task");
     stalled.send(&view.subscribe()).await;
     take_until_live(&mut stalled, &mut view).await;
@@ -72,6 +73,17 @@ async fn a_reader_that_fell_below_the_floor_is_resynced() {
     assert_eq!(view.broken, Vec::<String>::new());
     assert!(view.counts.resyncs >= 1, "{:?}", view.counts);
     assert_eq!(view.rows, app.rows("tasks").await);
+
+    // An administrator who asks is not told that these came as events.
+    api.create("tasks", json!({"title": "after"})).await;
+    while view.position < app.head() {
+        take(&mut stalled, &mut view).await;
+    }
+    let (root, connection) = (app.client_as("root:admin"), &connected["payload"]["connectionId"]);
+    for (seq, finding) in [(head, "snapshot"), (app.head(), "delivered")] {
+        let why = root.get(&format!("/api/admin/why/{}:{seq}", connection.as_str().unwrap())).await;
+        assert_eq!((&why["finding"], &why["judged"]), (&json!(finding), &json!("then")), "{why}");
+    }
 }
 
 #[tokio::test]

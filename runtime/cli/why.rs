@@ -107,6 +107,10 @@ fn line(text: &mut String, answer: &Json, depth: usize) {
         let (since, sent) = (number("since"), number("sent"));
         let _ = writeln!(text, "{indent}  subscription: events after {since}, sent up to {sent}");
     }
+    let again = &answer["subscription"]["snapshot"];
+    if let (Some(after), Some(at)) = (again["after"].as_u64(), again["at"].as_u64()) {
+        let _ = writeln!(text, "{indent}  snapshot: in place of the events of changes {} to {at}", after + 1);
+    }
     let rule = &answer["rule"];
     if let Some(operation) = rule["operation"].as_str() {
         let source = rule["source"].as_str().unwrap_or("(the file has no such rule)");

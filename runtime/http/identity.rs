@@ -20,7 +20,7 @@ use crate::env::Env;
 use crate::identity::{Admitted, Brought, IdentityError, LoginState, TicketUse};
 use crate::ids::Timestamp;
 use crate::protocol::Params;
-use crate::refusals::{RefusedCaller, note_caller};
+use crate::refusals::{KeptClaims, RefusedCaller, note_caller};
 
 /// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
 /// sight (SEMANTICS R11), unless the server cannot store anything now.
@@ -117,7 +117,8 @@ pub(super) async fn counted(
 
 /// Who is refused, if this request is.
 fn refused_caller(identity: &Identity) -> RefusedCaller {
-    RefusedCaller { user: identity.user.clone(), role: identity.role.clone() }
+    let claims = KeptClaims::Known(identity.claims.clone());
+    RefusedCaller { user: identity.user.clone(), role: identity.role.clone(), claims }
 }
 
 /// What the request brought along.

@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<AppState> {
 /// What an id names.
 enum AskedId<'a> {
     /// `REQUEST`, or `REQUEST@CONNECTION`.
-    Refusal(&'a str),
+    Refusal,
     /// `REQUEST:RECORD`
     Record { list: &'a str, record: &'a str },
     /// `CONNECTION:SEQ`
@@ -52,7 +52,7 @@ async fn why(
     let params = known(query.as_deref())?;
     let by = admin.user.as_deref();
     let answered = match asked(&state, &id) {
-        AskedId::Refusal(id) => refusal::why(&state, by, id).await?,
+        AskedId::Refusal => refusal::why(&state, by, &id).await?,
         AskedId::Record { list, record } => record::why(&state, by, list, record).await?,
         AskedId::Event { connection, seq } => event::why(&state, by, connection, seq, &params).await?,
     };
@@ -85,16 +85,21 @@ fn known(query: Option<&str>) -> Result<Params, Problem> {
     Ok(params)
 }
 
-/// A request id has no colon, and a connection's id is a UUID, so few ids can be read in two ways. Then what is known decides.
+/// What is kept decides first, since a client may write colons into the `requestId` of a frame, and the id of a record may look like a
+/// number: `save:7@CONNECTION` is a refusal, and of a list `REQUEST:7` is a record.
 fn asked<'a>(state: &AppState, id: &'a str) -> AskedId<'a> {
-    let Some((first, rest)) = id.split_once(':') else { return AskedId::Refusal(id) };
-    let seq = rest.parse().ok().filter(|_| rest.bytes().all(|byte| byte.is_ascii_digit())).map(Seq);
-    let connection = Uuid::try_parse(first).ok().map(ConnectionId);
-    match (connection, seq) {
-        (Some(connection), Some(seq)) if state.sessions.refusals().list(first, state.env.now()).is_none() => {
-            AskedId::Event { connection, seq }
+    let (refusals, now) = (state.sessions.refusals(), state.env.now());
+    if !refusals.find(id, now).is_empty() {
+        return AskedId::Refusal;
+    }
+    // The id of a request has no colon.
+    let Some((list, record)) = id.split_once(':') else { return AskedId::Refusal };
+    let is_seq = record.bytes().all(|byte| byte.is_ascii_digit());
+    match (Uuid::try_parse(list), record.parse()) {
+        (Ok(connection), Ok(seq)) if is_seq && refusals.list(list, now).is_none() => {
+            AskedId::Event { connection: ConnectionId(connection), seq: Seq(seq) }
         }
-        _ => AskedId::Record { list: first, record: rest },
+        _ => AskedId::Record { list, record },
     }
 }
 

@@ -32,7 +32,9 @@ use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{ConnectionId, Seq};
 use crate::protocol::{CloseCode, Code, WireForm};
-use crate::refusals::{KeptRefusal, Observed, Refusals, RefusedCaller, RefusedOperation, observe};
+use crate::refusals::{
+    KeptClaims, KeptRefusal, Observed, Refusals, RefusedCaller, RefusedOperation, observe,
+};
 use crate::store::Evidence;
 
 /// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
@@ -141,7 +143,7 @@ impl<T: Transport> Connection<T> {
                 order = &mut ordered => match order {
                     SeatOrder::End(why) => LoopEvent::Expelled(why),
                     SeatOrder::Show => {
-                        self.seat.show(|| self.session.rows());
+                        self.seat.show(self.credential.identity().person(), || self.session.rows());
                         ordered.set(self.seat.clone().ordered());
                         continue;
                     }
@@ -318,7 +320,9 @@ impl<T: Transport> Connection<T> {
         for refused in self.session.take_refused() {
             let RefusedFrame { request_id, channel, code, message, evidence } = refused;
             let identity = self.credential.identity();
-            let caller = RefusedCaller { user: identity.user.clone(), role: identity.role.clone() };
+            // A frame that reads no single record is never explained by the rights of now.
+            let claims = KeptClaims::Unknown;
+            let caller = RefusedCaller { user: identity.user.clone(), role: identity.role.clone(), claims };
             let id = request_id.map(|request| format!("{request}@{}", self.id)).unwrap_or_default();
             let message = (code != Code::BadFrame && code != Code::ValidationFailed).then_some(message);
             self.refusals.keep(KeptRefusal {

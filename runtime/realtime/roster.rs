@@ -18,6 +18,7 @@ use crate::channels::group::ConnectionKey;
 use crate::ids::{ConnectionId, Timestamp};
 use crate::metrics::Via;
 use crate::outbox::Depth;
+use crate::rules::Person;
 
 /// Why a connection is ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,16 @@ pub struct RosterRow {
 #[derive(Debug)]
 pub struct LookedAt {
     pub row: RosterRow,
+    /// Whose it is at this moment, with the role and the claims of the newest token.
+    pub person: Arc<Person>,
     pub rows: Vec<SubscriptionRow>,
+}
+
+/// What a connection shows of itself.
+#[derive(Debug)]
+struct ShownConnection {
+    person: Arc<Person>,
+    rows: Vec<SubscriptionRow>,
 }
 
 /// How long a connection may take to show its subscriptions.
@@ -83,7 +93,7 @@ struct RosterEntry {
 }
 
 /// Who wants to see the subscriptions of a connection.
-type Looker = oneshot::Sender<Vec<SubscriptionRow>>;
+type Looker = oneshot::Sender<ShownConnection>;
 
 /// What a connection was asked from outside so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -136,11 +146,11 @@ impl RosterSeat {
     }
 
     /// Answers those who look.
-    pub fn show(&mut self, rows: impl Fn() -> Vec<SubscriptionRow>) {
+    pub fn show(&mut self, person: Arc<Person>, rows: impl Fn() -> Vec<SubscriptionRow>) {
         self.looks = self.orders.borrow().looks;
         for looker in std::mem::take(&mut *self.lookers.lock()) {
             // An administrator who went away misses nothing.
-            let _ = looker.send(rows());
+            let _ = looker.send(ShownConnection { person: person.clone(), rows: rows() });
         }
     }
 }
@@ -217,8 +227,8 @@ impl Roster {
             (entry.row(), answer)
         };
         // The loop of a connection may wait for its peer, which takes as long as a write may take.
-        let rows = tokio::time::timeout(LOOK_TIME, answer).await.ok()?.ok()?;
-        Some(LookedAt { row, rows })
+        let ShownConnection { person, rows } = tokio::time::timeout(LOOK_TIME, answer).await.ok()?.ok()?;
+        Some(LookedAt { row, person, rows })
     }
 
     /// Ends every connection of a user.

@@ -1,17 +1,19 @@
-//! `Refusals`: the last 10,000 refusals of an hour, and the last 10,000 lists. Older ones make room for newer ones.
+//! `Refusals`: the last 10,000 refusals of an hour, and the last 10,000 lists. Older ones of the caller with the most make room for
+//! newer ones (`fair.rs`).
 //!
 //! While nothing is refused nothing is done. Asking walks through all of them, since it is rare.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::fair::FairMemory;
 use crate::ids::{Seq, Timestamp};
 use crate::metrics::Via;
 use crate::protocol::Code;
-use crate::store::{Evidence, Query};
+use crate::rules::Claims;
+use crate::store::{Evidence, Query, Who};
 
 /// How many refusals are kept, and how many lists.
 const MOST: usize = 10_000;
@@ -26,12 +28,18 @@ const MOST_TEXT: usize = 400;
 const MOST_OF_AN_ID: usize = 20;
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Refusals {
     /// Held for one push or one walk, never across an await.
-    refused: Mutex<VecDeque<Arc<KeptRefusal>>>,
+    refused: Mutex<FairMemory<KeptRefusal>>,
     /// The same.
-    lists: Mutex<VecDeque<Arc<ListQuestion>>>,
+    lists: Mutex<FairMemory<ListQuestion>>,
+}
+
+impl Default for Refusals {
+    fn default() -> Refusals {
+        Refusals { refused: FairMemory::new(MOST).into(), lists: FairMemory::new(MOST).into() }
+    }
 }
 
 /// What was refused.
@@ -58,6 +66,17 @@ pub struct RefusedCaller {
     pub user: Option<Arc<str>>,
     /// Of the credentials; that of the `User` record is not known here.
     pub role: Option<Arc<str>>,
+    /// Of the credentials. What is kept of a refusal has those that the rules for reading ask, if a read is to be explained later.
+    pub claims: KeptClaims,
+}
+
+/// What is kept of the claims of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptClaims {
+    /// All that the rules can ask.
+    Known(Claims),
+    /// They were too long, or it was not asked for them.
+    Unknown,
 }
 
 /// What was asked.
@@ -84,21 +103,16 @@ pub struct ListQuestion {
 impl Refusals {
     pub fn keep(&self, mut refusal: KeptRefusal) {
         refusal.shorten();
-        let oldest = since(refusal.at);
-        let mut refused = self.refused.lock();
-        while refused.len() >= MOST || refused.front().is_some_and(|first| first.at < oldest) {
-            refused.pop_front();
-        }
-        refused.push_back(Arc::new(refusal));
+        let caller = refusal.caller.as_ref().and_then(|caller| caller.user.clone());
+        self.refused.lock().push(refusal.at, since(refusal.at), caller, refusal);
     }
 
     pub fn keep_list(&self, list: ListQuestion) {
-        let oldest = since(list.at);
-        let mut lists = self.lists.lock();
-        while lists.len() >= MOST || lists.front().is_some_and(|first| first.at < oldest) {
-            lists.pop_front();
-        }
-        lists.push_back(Arc::new(list));
+        let caller = match &list.query.who {
+            Who::Person(person) => person.id.clone(),
+            Who::System | Who::ReadScope(_) => None,
+        };
+        self.lists.lock().push(list.at, since(list.at), caller, list);
     }
 
     /// What was refused under this id, newest first.
@@ -113,17 +127,14 @@ impl Refusals {
         now: Timestamp,
         wanted: impl Fn(&KeptRefusal) -> bool,
     ) -> Vec<Arc<KeptRefusal>> {
-        let oldest = since(now);
         let refused = self.refused.lock();
-        let living = refused.iter().rev().take_while(|refusal| refusal.at >= oldest);
-        living.filter(|refusal| wanted(refusal)).take(most).cloned().collect()
+        refused.newest_first(since(now)).filter(|refusal| wanted(refusal)).take(most).cloned().collect()
     }
 
     /// The newest list of this id.
     pub fn list(&self, id: &str, now: Timestamp) -> Option<Arc<ListQuestion>> {
-        let oldest = since(now);
         let lists = self.lists.lock();
-        lists.iter().rev().take_while(|list| list.at >= oldest).find(|list| list.id == id).cloned()
+        lists.newest_first(since(now)).find(|list| list.id == id).cloned()
     }
 
     /// How many refusals are kept.
@@ -175,6 +186,21 @@ mod tests {
         let now = Timestamp(1_000);
         assert!(refusals.find("0", now).is_empty(), "the oldest made room");
         assert_eq!((refusals.find("1", now).len(), refusals.find("10000", now).len()), (1, 1));
+    }
+
+    #[test]
+    fn a_flood_of_an_anonymous_caller_leaves_the_refusals_of_others() {
+        let refusals = Refusals::default();
+        let of = |id: &str, user: &str| {
+            let caller = RefusedCaller { user: Some(user.into()), role: None, claims: KeptClaims::Unknown };
+            refusals.keep(KeptRefusal { caller: Some(caller), ..refusal(id, 1_000) });
+        };
+        of("first", "ada");
+        (0..20_000).for_each(|nth| refusals.keep(refusal(&nth.to_string(), 1_000)));
+        of("last", "ben");
+        let now = Timestamp(1_000);
+        assert_eq!((refusals.count(), refusals.find("first", now).len()), (10_000, 1));
+        assert_eq!((refusals.find("last", now).len(), refusals.find("19999", now).len()), (1, 1));
     }
 
     #[test]

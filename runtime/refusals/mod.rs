@@ -10,10 +10,13 @@
 //!
 //! Knows no HTTP and no connection. It keeps no body, and of records only the values that deciding clauses read.
 
+mod fair;
 mod memory;
 mod noted;
 
-pub use memory::{KeptRefusal, ListQuestion, REFUSAL_LIFE, Refusals, RefusedCaller, RefusedOperation};
+pub use memory::{
+    KeptClaims, KeptRefusal, ListQuestion, REFUSAL_LIFE, Refusals, RefusedCaller, RefusedOperation,
+};
 pub use noted::{
     Noted, NotedList, NotedRefusal, Observed, note_caller, note_evidence, note_list, note_refusal, observe,
 };

@@ -37,5 +37,5 @@ pub use person::{Asker, Claims, MOST_RELATED, Person, Principal, RelatedRecords}
 pub use predicate::{Operand, Predicate};
 pub use read_scope::{Mask, ReadScope, ReadScopeText, Sides, Verdict, is_closed, may_ever};
 pub use truth::Truth;
-pub use uses::{Needs, Rights, RightsEntity, depends_on_person};
+pub use uses::{Needs, Rights, RightsEntity, claims_asked, depends_on_person};
 pub use value_class::ValueClass;

@@ -190,6 +190,51 @@ fn asks_of_person(rule: &Expr) -> bool {
     }
 }
 
+/// The names of the claims that decide what is seen of an entity: of `user.claims.a.b` it is `a`.
+pub fn claims_asked(entity: &Entity) -> BTreeSet<Arc<str>> {
+    let fields = entity.fields.iter().filter_map(|field| field.read.as_ref());
+    let rules = [Operation::Read, Operation::List].map(|operation| entity.access.rule(operation));
+    let mut claims = BTreeSet::new();
+    for rule in rules.into_iter().chain(fields.map(|read| &read.meaning)) {
+        add_claims(rule, &mut claims);
+    }
+    claims
+}
+
+fn add_claims(rule: &Expr, claims: &mut BTreeSet<Arc<str>>) {
+    fn add<'t>(terms: impl IntoIterator<Item = &'t Term>, claims: &mut BTreeSet<Arc<str>>) {
+        for term in terms {
+            match term {
+                Term::User(UserTerm::Claim(path)) => claims.extend(path.first().cloned()),
+                Term::Size(inner) => add([&**inner], claims),
+                Term::Behind(path) => add([&path.via], claims),
+                Term::User(_)
+                | Term::Element(_)
+                | Term::Record(_)
+                | Term::Change(_)
+                | Term::Value(_)
+                | Term::Now(_) => {}
+            }
+        }
+    }
+    match rule {
+        Expr::Constant(_) | Expr::Named(_) => {}
+        Expr::Not(inner) | Expr::Exists(_, inner) => add_claims(inner, claims),
+        Expr::All(rules) | Expr::Any(rules) => rules.iter().for_each(|rule| add_claims(rule, claims)),
+        Expr::Holds(one) | Expr::IsNull(one) | Expr::Related(one, _) => add([one], claims),
+        Expr::Compare(left, _, right)
+        | Expr::Member(left, right)
+        | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
+        | Expr::Contains(left, right) => add([left, right], claims),
+        Expr::OneOf(item, list) => add(list.iter().chain([item]), claims),
+        Expr::Search(search) => {
+            add(search.keys.iter().map(|key| &key.value), claims);
+            add_claims(&search.condition, claims);
+        }
+    }
+}
+
 /// The entities of a schema whose changes are changes of a user's rights to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rights(BTreeMap<EntityName, RightsEntity>);

@@ -111,10 +111,51 @@ async fn a_record_that_was_changed_after_the_list_is_answered_by_now_and_says_so
     team.write(Mutation::delete("Membership", &id(1))).await;
     let why = team.why(&format!("{list}:{}", id(14))).await;
     assert_eq!(why["finding"], "hidden", "the right is gone now: {why}");
+    assert_eq!(why["rightsChanged"], team.app.head(), "{why}");
     assert_eq!(
         clauses(&why["rule"]["clauses"]),
         ["project in user.memberships.project: false (project = \"p1\", user.memberships.project = [])"]
     );
+}
+
+#[tokio::test]
+async fn a_right_that_changed_after_the_list_is_named_with_its_position() {
+    let team = Team::start().await;
+    let cy = team.client("cy");
+    let answer = cy.call("GET", "/api/tasks?status=open", Value::Null).await;
+    assert_eq!(answer.json["items"], json!([]), "{}", answer.text);
+    let asked = format!("{}:{}", answer.header("x-request-id"), id(11));
+    let why = team.why(&asked).await;
+    assert_eq!((&why["finding"], &why["rightsChanged"]), (&json!("hidden"), &Value::Null), "{why}");
+    team.put("Membership", json!({"id": id(4), "person": "cy", "project": "p1", "role": "viewer"})).await;
+    let changed = team.app.head();
+    let why = team.why(&asked).await;
+    assert_eq!((&why["finding"], &why["judged"]), (&json!("listed"), &json!("now")), "{why}");
+    assert_eq!((&why["rightsChanged"], &why["changedSince"]), (&json!(changed), &Value::Null), "{why}");
+    let said =
+        "; the rights of the user were changed after the list was answered, so this is the answer of now";
+    assert!(text(&why["answer"]).ends_with(said), "{why}");
+    // Of a list that was asked later, this is no news.
+    let why = missing(&team, "cy", "/api/tasks?status=open", &id(13)).await;
+    assert_eq!((&why["finding"], &why["rightsChanged"]), (&json!("hidden"), &Value::Null), "{why}");
+}
+
+#[tokio::test]
+async fn an_id_that_can_be_read_in_two_ways_is_read_by_what_is_kept() {
+    let team = Team::start().await;
+    team.put("User", json!({"id": "7", "name": "seven"})).await;
+    let (mut ada, connection) = team.socket("ada").await;
+    let why = team.why(&format!("{connection}:7")).await;
+    assert_eq!(why["about"], "event", "{why}");
+    let headers = [("x-request-id", &*connection)];
+    let answer = team.client("ada").call_with("GET", "/api/users?name=ada", Value::Null, &headers).await;
+    assert_eq!(answer.header("x-request-id"), connection);
+    let why = team.why(&format!("{connection}:7")).await;
+    assert_eq!((&why["about"], &why["finding"]), (&json!("record"), &json!("filtered")), "{why}");
+    ada.send(&json!({"type": "dance", "requestId": "save:7"})).await;
+    ada.expect("error").await;
+    let why = team.why(&format!("save:7@{connection}")).await;
+    assert_eq!((&why["about"], &why["code"]), (&json!("refusal"), &json!("UNKNOWN_MESSAGE_TYPE")), "{why}");
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use crate::ids::{ConnectionId, Seq};
 use crate::protocol::Params;
 use crate::realtime::channel::Channel;
 use crate::realtime::roster::LookedAt;
-use crate::realtime::subscription_row::SubscriptionRow;
+use crate::realtime::subscription_row::{ShownAgain, SubscriptionRow};
 use crate::repository::{RuleQuestion, RuleReason};
-use crate::rules::{Person, Verdict, unmet};
+use crate::rules::{Person, Verdict, claims_asked, unmet};
 use crate::schema::{Operation, Record};
 use crate::store::{Change, ChangeOp, Scope};
 
@@ -48,18 +48,20 @@ pub(super) async fn why(
         let said = "the schema changed here; every subscription started again, and no event told of it";
         return Ok(Some(found(json, "schema", said.to_owned())));
     }
-    let mut asked = AskedChange { state, change: &change, json };
+    let person = match &looked {
+        Some(looked) => looked.person.clone(),
+        None => Arc::new(Person { id: user.map(Arc::from), ..Person::default() }),
+    };
+    now::log_use(by, &person, &change.entity, "subscribe");
+    json["user"] = person.id.as_deref().into();
+    // Of a connection that is gone, and its token with it.
+    let knows_claims = looked.is_some() || person.id.is_none();
+    let mut asked = AskedChange { state, change: &change, json, knows_claims };
     let answer = match &looked {
-        Some(looked) => {
-            asked.json["user"] = looked.row.user.as_deref().into();
-            asked.of_connection(looked, channel).await?
-        }
+        Some(looked) => asked.of_connection(looked, channel).await?,
         None => {
-            asked.json["user"] = user.into();
-            let person = Person { id: user.map(Arc::from), ..Person::default() };
             asked.json["judged"] = "now".into();
-            now::log_use(by, &person, &change.entity, "subscribe");
-            asked.would(&Arc::new(person), channel).await?
+            asked.would(&person, channel).await?
         }
     };
     Ok(Some(answer))
@@ -69,6 +71,8 @@ struct AskedChange<'a> {
     state: &'a AppState,
     change: &'a Change,
     json: Value,
+    /// Whether the claims of the person's token are known, or that there are none.
+    knows_claims: bool,
 }
 
 impl AskedChange<'_> {
@@ -86,9 +90,8 @@ impl AskedChange<'_> {
         };
         let Some(row) = rows.iter().find(gets).or(rows.first()) else {
             self.json["judged"] = "now".into();
-            let person = Person { id: looked.row.user.clone(), ..Person::default() };
             if channel.is_some() {
-                return self.would(&Arc::new(person), channel).await;
+                return self.would(&looked.person, channel).await;
             }
             let Change { entity, id, .. } = self.change;
             let said = format!("the connection has no subscription that is about {entity} `{id}`");
@@ -125,6 +128,16 @@ impl AskedChange<'_> {
         self.json["judged"] = if changed > seq { "now" } else { "then" }.into();
         if changed > seq {
             self.json["rightsChanged"] = changed.0.into();
+        }
+        if let Some(ShownAgain { after, at }) = row.shown_again {
+            self.json["subscription"]["snapshot"] = json!({"after": after.0, "at": at.0});
+            if row.was_in_snapshot(seq) && known.sight.judge(self.change).is_some() {
+                let said = format!(
+                    "the subscription began again with a snapshot as of change {at}: what this change led to was in it, and no event was \
+                     sent"
+                );
+                return Ok(found(self.json, "snapshot", said));
+            }
         }
         match known.sight.judge(self.change) {
             Some(event) if seq > row.sent => {
@@ -164,7 +177,13 @@ impl AskedChange<'_> {
                 let who = words::who(person.id.as_deref());
                 let said =
                     format!("{who} is refused this channel ({}): {}", refusal.code.as_str(), refusal.message);
-                return Ok(found(self.json, "refused", said));
+                let schema = self.state.schema();
+                let asked = schema.entity(&self.change.entity).map(|entity| claims_asked(entity));
+                let mut json = found(self.json, "refused", said);
+                if !self.knows_claims && asked.is_some_and(|claims| !claims.is_empty()) {
+                    now::say_unknown_claims(&mut json);
+                }
+                return Ok(json);
             }
         };
         match binding.sight.judge(self.change) {
@@ -220,7 +239,11 @@ impl AskedChange<'_> {
             now::add_rules(&answer, &mut self.json);
             let now::RuleSentence { text: said, .. } =
                 now::sentence(&answer, &entity, change.id.as_str(), &who, operation);
-            return Ok(found(self.json, "hidden", said));
+            let mut json = found(self.json, "hidden", said);
+            if !self.knows_claims {
+                now::add_unknown_claims(&answer, &mut json);
+            }
+            return Ok(json);
         }
         let said = match self.json["filter"].as_array() {
             Some(_) => format!("the filter of the channel leaves {} `{}` out", change.entity, change.id),

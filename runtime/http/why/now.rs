@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::words;
+use crate::http::kept::UnreadRecord;
 use crate::http::problem::{Problem, bad_query};
 use crate::http::state::AppState;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
-use crate::refusals::RefusedCaller;
+use crate::refusals::{KeptClaims, RefusedCaller};
 use crate::repository::{RuleAnswer, RuleQuestion, RuleReason};
-use crate::rules::Person;
+use crate::rules::{Claims, Clause, Person};
 use crate::schema::{Entity, IdKind, Operation};
 
 /// What is asked by the rights of now.
@@ -21,14 +22,20 @@ pub(super) struct NowQuestion {
     entity: String,
     record: String,
     operation: Operation,
+    /// Whether the claims of the person's token are known, or that there are none.
+    knows_claims: bool,
 }
 
 impl NowQuestion {
     /// Whether the caller may read a record.
-    pub(super) fn read(caller: &RefusedCaller, entity: &str, record: &str) -> NowQuestion {
-        let person = Person { id: caller.user.clone(), role: caller.role.clone(), ..Person::default() };
-        let (entity, record) = (entity.to_owned(), record.to_owned());
-        NowQuestion { person: Arc::new(person), entity, record, operation: Operation::Read }
+    pub(super) fn read(caller: &RefusedCaller, read: &UnreadRecord) -> NowQuestion {
+        let (claims, knows_claims) = match &caller.claims {
+            KeptClaims::Known(claims) => (claims.clone(), true),
+            KeptClaims::Unknown => (Claims::default(), false),
+        };
+        let person = Arc::new(Person { id: caller.user.clone(), role: caller.role.clone(), claims });
+        let (entity, record) = (read.entity.name.to_string(), read.id.clone());
+        NowQuestion { person, entity, record, operation: Operation::Read, knows_claims }
     }
 
     /// `None` where nothing of it is said.
@@ -52,8 +59,8 @@ impl NowQuestion {
         })?;
         let text = |name| params.one(name).map(|value| value.map(Arc::<str>::from));
         let person = Person { id: text("user")?, role: text("role")?, ..Person::default() };
-        let (entity, record) = (entity.to_owned(), record.to_owned());
-        Ok(Some(NowQuestion { person: Arc::new(person), entity, record, operation }))
+        let (entity, record, knows_claims) = (entity.to_owned(), record.to_owned(), person.id.is_none());
+        Ok(Some(NowQuestion { person: Arc::new(person), entity, record, operation, knows_claims }))
     }
 }
 
@@ -66,7 +73,7 @@ pub(super) fn log_use(by: Option<&str>, person: &Person, entity: &str, operation
 /// `by`: the administrator.
 pub(super) async fn why(state: &AppState, by: Option<&str>, asked: &NowQuestion) -> Result<Value, Problem> {
     let schema = state.schema();
-    let NowQuestion { person, entity, record, operation } = asked;
+    let NowQuestion { person, entity, record, operation, knows_claims } = asked;
     let Some(entity) = schema.entity(entity).or_else(|| schema.by_plural(entity)) else {
         return Err(Problem::new(Code::UnknownEntity, format!("there is no entity `{}`", shown(entity))));
     };
@@ -103,6 +110,9 @@ pub(super) async fn why(state: &AppState, by: Option<&str>, asked: &NowQuestion)
     let RuleSentence { finding, text: said } = sentence(&answer, entity, id.as_str(), &who, *operation);
     json["finding"] = finding.into();
     json["answer"] = format!("by the rights of now, {said}").into();
+    if !knows_claims {
+        add_unknown_claims(&answer, &mut json);
+    }
     if let RuleReason::Granted(hidden) = &answer.reason {
         json["hidden"] = hidden.iter().map(|field| Value::from(&**field)).collect::<Vec<_>>().into();
     }
@@ -115,6 +125,26 @@ pub(super) fn add_rules(answer: &RuleAnswer, json: &mut Value) {
         json["rule"] = words::rule(last);
     }
     json["rules"] = answer.rules.iter().map(words::rule).collect::<Vec<_>>().into();
+}
+
+/// Says so where a rule asks claims of a token that no one has here.
+pub(super) fn add_unknown_claims(answer: &RuleAnswer, json: &mut Value) {
+    if answer.rules.iter().any(|rule| rule.clauses.iter().any(asks_claims)) {
+        say_unknown_claims(json);
+    }
+}
+
+/// The answer would perhaps be another one with them.
+pub(super) fn say_unknown_claims(json: &mut Value) {
+    json["claims"] = "unknown".into();
+    let said = json["answer"].as_str().unwrap_or_default();
+    json["answer"] =
+        format!("{said}; the claims of their token are not known, so this is without them").into();
+}
+
+fn asks_claims(clause: &Clause) -> bool {
+    clause.values.iter().any(|(name, _)| name.contains("user.claims."))
+        || clause.records.iter().any(asks_claims)
 }
 
 /// What was found: a word, and a sentence.

@@ -9,7 +9,7 @@ use crate::http::state::AppState;
 use crate::ids::RecordId;
 use crate::refusals::ListQuestion;
 use crate::repository::{RuleAnswer, RuleQuestion, RuleReason};
-use crate::rules::{Person, unmet};
+use crate::rules::{Needs, Person, unmet};
 use crate::schema::{Entity, IdKind, Operation, Record};
 use crate::store::Who;
 
@@ -56,6 +56,13 @@ pub(super) async fn why(
         let said = format!("there is no {} `{id}`", entity.name);
         return Ok(Some(found(json, "missing", said)));
     };
+    if let Some(user) = &person.id {
+        let uses = Needs::of_read(entity).entities();
+        let changed = state.repository.rights_changed(user, &uses).await?;
+        if changed > question.position {
+            json["rightsChanged"] = changed.0.into();
+        }
+    }
     let answer = state
         .repository
         .explain(RuleQuestion {
@@ -126,8 +133,16 @@ fn created_after(stored: &Record, question: &ListQuestion) -> bool {
 }
 
 fn found(mut json: Value, finding: &str, mut said: String) -> Value {
-    if !json["changedSince"].is_null() {
-        said.push_str("; the record was changed after the list was answered, so this is the answer of now");
+    let since = match (json["changedSince"].is_null(), json["rightsChanged"].is_null()) {
+        (true, true) => "",
+        (false, true) => "the record was",
+        (true, false) => "the rights of the user were",
+        (false, false) => "the record and the rights of the user were",
+    };
+    if !since.is_empty() {
+        said.push_str(&format!(
+            "; {since} changed after the list was answered, so this is the answer of now"
+        ));
     }
     json["finding"] = finding.into();
     json["answer"] = said.into();

@@ -1,13 +1,12 @@
 //! Why a request, a frame or an operation of a batch was refused: as it was kept then.
 
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::now::{self, NowQuestion};
 use super::words;
+use crate::http::kept::UnreadRecord;
 use crate::http::problem::Problem;
 use crate::http::state::AppState;
-use crate::protocol::Code;
 use crate::refusals::{KeptRefusal, RefusedOperation};
 use crate::store::{Evidence, RefusalFinding};
 
@@ -18,7 +17,6 @@ pub(super) async fn why(state: &AppState, by: Option<&str>, id: &str) -> Result<
     let mut answer = refusal_json(newest);
     answer["judged"] = "then".into();
     if let Some(question) = unread(state, newest) {
-        // A read keeps no evidence: it is asked so often for what is not there.
         // Where that cannot be answered now, such as for an id that is none, what was kept is the answer.
         if let Ok(Value::Object(members)) = now::why(state, by, &question).await {
             members
@@ -37,16 +35,8 @@ pub(super) async fn why(state: &AppState, by: Option<&str>, id: &str) -> Result<
 /// What is asked by the rights of now of a record that was not found when it was read.
 fn unread(state: &AppState, refusal: &KeptRefusal) -> Option<NowQuestion> {
     let RefusedOperation::Request(request) = &refusal.operation else { return None };
-    if refusal.evidence.is_some() || refusal.code != Code::NotFound {
-        return None;
-    }
-    let mut segments = request.strip_prefix("GET /api/")?.split('/');
-    let (plural, id, rest) = (segments.next()?, segments.next()?, segments.next());
-    if !matches!(rest, None | Some("history")) || state.schema().by_plural(plural).is_none() {
-        return None;
-    }
-    let id = percent_decode_str(id).decode_utf8().ok()?;
-    Some(NowQuestion::read(refusal.caller.as_ref()?, plural, &id))
+    let read = UnreadRecord::of(&state.schema(), request, refusal.code, refusal.evidence.as_deref())?;
+    Some(NowQuestion::read(refusal.caller.as_ref()?, &read))
 }
 
 /// One refusal, as lists show it too.

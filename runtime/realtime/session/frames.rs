@@ -137,7 +137,7 @@ impl Session {
     fn start(&mut self, turn: &mut Turn, slot: u16, options: SubscribeOptions, request_id: Option<String>) {
         let Some(subscription) = self.slots.at_mut(slot) else { return };
         subscription.snapshots = 0;
-        subscription.since = None;
+        (subscription.since, subscription.shown_again) = (None, None);
         if options.first_rows.is_some() {
             subscription.first_rows = options.first_rows;
         }

@@ -13,14 +13,15 @@ impl Session {
 }
 
 fn row(subscription: &Subscription) -> SubscriptionRow {
-    let Subscription { channel, phase, since, sent, bound, .. } = subscription;
+    let Subscription { channel, phase, since, shown_again, sent, bound, .. } = subscription;
     let known = |bound: &Binding| KnownSight {
         sight: bound.sight.clone(),
         bound_at: bound.at,
         person: bound.person.clone(),
     };
     let sight = bound.as_ref().map(known);
-    SubscriptionRow { channel: channel.text.clone(), phase: word(phase), since: *since, sent: *sent, sight }
+    let (channel, phase) = (channel.text.clone(), word(phase));
+    SubscriptionRow { channel, phase, since: *since, shown_again: *shown_again, sent: *sent, sight }
 }
 
 fn word(phase: &Phase) -> &'static str {

@@ -26,8 +26,9 @@ impl Session {
         let enough = subscription.first_rows.as_ref().is_some_and(|first| written >= first.limit);
         let complete = !rows.value.more || enough;
         let started = first.unwrap_or(rows.seq);
-        subscription.sent = started;
-        subscription.since.get_or_insert(started);
+        if first.is_none() {
+            subscription.show_rows(started);
+        }
         if complete {
             let replay = Replay { at: started, prev: started, tail_of: TailOf::Snapshot };
             subscription.phase = Phase::Following(replay);

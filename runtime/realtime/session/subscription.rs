@@ -14,6 +14,7 @@ use crate::protocol::reason::ASKED;
 use crate::protocol::{ClientFrame, FirstRows};
 use crate::realtime::channel::{Binding, Channel, ChannelRefusal, Checkup};
 use crate::realtime::read::CheckedRead;
+use crate::realtime::subscription_row::ShownAgain;
 use crate::rules::Principal;
 use crate::store::{At, SortBy};
 
@@ -34,6 +35,8 @@ pub(super) struct Subscription {
     pub(super) waits: Option<Seq>,
     /// Its events begin after this position: that of its snapshot, of its resume, or where it joined. `None` until it has one.
     pub(super) since: Option<Seq>,
+    /// Its last snapshot after that.
+    pub(super) shown_again: Option<ShownAgain>,
     /// What a snapshot shows, where that is not every record.
     pub(super) first_rows: Option<FirstRows>,
     /// The order of a snapshot.
@@ -66,6 +69,7 @@ impl Subscription {
             sent: Seq::ZERO,
             waits: None,
             since: None,
+            shown_again: None,
             first_rows,
             order: Arc::default(),
             admission: Admission::Sought,
@@ -197,6 +201,17 @@ impl Subscription {
             | Phase::Rows { .. }
             | Phase::Following(_) => None,
         }
+    }
+
+    /// Rows are being shown as of `at`, in place of what the peer was sent before, if it was.
+    pub(super) fn show_rows(&mut self, at: Seq) {
+        if self.since.is_none() {
+            self.since = Some(at);
+        } else if let Some(earlier) = self.shown_again.replace(ShownAgain { after: self.sent, at }) {
+            // Of two gaps only the last is known, so its events begin behind the first.
+            self.since = Some(earlier.at);
+        }
+        self.sent = at;
     }
 
     /// The outbox was emptied. Returns the peer's position if the subscription was live, and has to continue from there. `swept`
