@@ -43,7 +43,7 @@ js-faults: node_modules/.installed ## plants faults into the browser modules and
 	node tests/js/faults.js
 
 .PHONY: chaos
-chaos: node_modules/.installed ## the stories of the browser modules, 20,000 of each; random stories of the store and of rules by other seeds
+chaos: node_modules/.installed ## the stories of the browser modules, 20,000 of each, 2,000 of tabs on one connection; random stories of the store and of rules by other seeds
 	node tests/js/chaos.js $(or $(SEEDS),20000)
 	for seed in {2..40}; do echo "seed $$seed"; PROPTEST_RNG_SEED=$$seed $(CARGO) test --quiet --test it -- \
 	  rules_property store_equivalence unit_differential unit_end:: lookups::every sequences:: hostile round_trip || exit 1; done

@@ -3,12 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OptimisticManager } from '../../static/optimistic.js';
 import { PresenceManager } from '../../static/presence.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Room } from '../../static/room.js';
 import { signal } from '../../static/signal.js';
-import { story } from './shared_story.js';
-import { busy } from './convergence_story.js';
+import { busy, story } from './shared_story.js';
 import { Browser } from './tabs.js';
 import { settle, world } from './world.js';
 
@@ -237,6 +237,29 @@ test('answers go to the tab that asked, though all tabs use the same ids', async
   const asked = w.socket.take('mutate');
   for (const { requestId, payload } of asked.reverse()) w.socket.say({ type: 'ack', requestId, payload: { at: payload.at } });
   assert.deepEqual((await acks).map(({ payload }) => payload.at), [0, 1]);
+});
+
+test('a change whose answer was lost with the tab that holds the connection is sent again under its id', async () => {
+  const { w, open } = tabs();
+  const [one, two] = [open(), open()];
+  await settle();
+  w.socket.greet({ limits: { frameBytes: 65_536 } });
+  await settle();
+  const db = new OptimisticManager(null, two.rt, { env: two.env });
+  const made = db.create('Task', { title: 'x' });
+  await w.clock.run(10);
+  const [first] = w.socket.take('mutate');
+  assert.ok(first.payload.mid ?? first.payload.ops[0].mid);
+  one.close();
+  await w.clock.run(1500);
+  assert.equal(made.state, 'sent');
+  w.socket.greet({ limits: { frameBytes: 65_536 } });
+  await w.clock.run(5000);
+  const [second] = w.socket.take('mutate');
+  assert.deepEqual(second.payload, first.payload);
+  w.socket.say({ type: 'ack', requestId: second.requestId, payload: { epoch: 'e1', seq: 7, results: [{ status: 201, id: made.id, record: { id: made.id, title: 'x' } }] } });
+  assert.equal((await made).title, 'x');
+  db.close();
 });
 
 for (const how of ['disconnect', 'close'])

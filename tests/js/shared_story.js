@@ -12,6 +12,8 @@ import { Browser } from './tabs.js';
 import { TROUBLE } from './trouble.js';
 import { seeded, world } from './world.js';
 
+export { busy } from './convergence_story.js';
+
 const TABS = 4;
 /** Rows of a list with a limit. */
 const MOST = 4;
