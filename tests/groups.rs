@@ -97,6 +97,24 @@ fn a_record_enters_leaves_and_is_lost() {
 }
 
 #[test]
+fn of_many_groups_those_with_the_most_subscribers_are_shown() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let (scope, outbox) = (read_scope(1, 0, &Someone::named("ada", &[])), outbox());
+    let channel = |n: u64| format!("entity:Task?n={n}");
+    for n in 0..20_000 {
+        join(&mut groups, &attach(n, &channel(n), &scope, &outbox));
+    }
+    for (nth, n) in [19_999, 7, 10_000, 7].into_iter().enumerate() {
+        join(&mut groups, &attach(20_000 + nth as u64, &channel(n), &scope, &outbox));
+    }
+    let looked = groups.look(3);
+    let shown: Vec<String> =
+        looked.groups.iter().map(|row| format!("{} {}", row.channel, row.subscribers)).collect();
+    assert_eq!(shown, ["entity:Task?n=7 3", "entity:Task?n=10000 2", "entity:Task?n=19999 2"]);
+    assert_eq!(looked.count, 20_000);
+}
+
+#[test]
 fn the_event_of_a_lost_record_holds_only_its_id() {
     let mut groups = Groups::new(Seq(0), 10);
     let mine = joined(&mut groups, 1, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
