@@ -21,6 +21,7 @@ export function confirmDelete(name, act) {
       say(problem, words(error));
     }
     button.disabled = false;
+    button.focus();
   };
   const button = element('button', { type: 'button', class: 'danger', click }, 'Delete');
   const cancel = element('button', { value: '', autofocus: true }, 'Cancel');

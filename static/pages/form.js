@@ -30,18 +30,19 @@ export function addForm(form, { entity, refs, add, added }) {
     for (const { complain } of inputs) complain(null);
     /** @type {[string, any][]} */
     const data = [];
-    let wrong = false;
-    for (const { field, read, complain } of inputs) {
+    /** @type {(() => void) | null} */
+    let wrong = null;
+    for (const { field, read, complain, focus } of inputs) {
       try {
         const value = read();
         // The server fills an empty field with its default.
         if (value !== null && value !== '') data.push([field.name, value]);
       } catch (error) {
-        wrong = true;
+        wrong ??= focus;
         complain(words(error));
       }
     }
-    if (wrong) return;
+    if (wrong) return wrong();
     button.disabled = true;
     try {
       const row = await add(Object.fromEntries(data));

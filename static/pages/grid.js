@@ -61,7 +61,7 @@ export class Grid {
   #waits = false;
   #pointed = false;
   /** The cell that Tab reaches. */
-  #current = { id: '', column: 0 };
+  #current = { id: '', at: 0, column: 0 };
 
   /**
    * @param {HTMLElement} scroll The frame that scrolls.
@@ -338,7 +338,7 @@ export class Grid {
     let lost = -1;
     for (const [id, view] of this.#views) {
       if (wanted.has(id)) continue;
-      if (view.tr.contains(focused)) lost = Number(view.tr.getAttribute('aria-rowindex')) - 2;
+      if (view.tr.contains(focused)) lost = placeOf(view.tr);
       this.#views.delete(id);
     }
     for (const id of this.#notes.keys()) if (!this.#refused.has(id)) this.#notes.delete(id);
@@ -379,6 +379,11 @@ export class Grid {
 
   // Moving.
 
+  /** A dialog has closed. It cannot give the focus back to a row that has gone meanwhile: the row in its place gets it. */
+  refocus() {
+    if (document.activeElement === document.body) this.#go(Math.min(this.#current.at, this.#shown.length - 1), this.#current.column);
+  }
+
   /** Scrolls a row into the window. @param {number} at */
   #reveal(at) {
     const top = this.#layout.top(at);
@@ -415,7 +420,7 @@ export class Grid {
     if (!found) return;
     const [id, view] = found;
     view.place(cell);
-    this.#current = { id, column: cell.cellIndex };
+    this.#current = { id, at: placeOf(view.tr), column: cell.cellIndex };
     this.#reachable();
   }
 
@@ -435,7 +440,7 @@ export class Grid {
     const tr = cell?.parentElement;
     const found = tr && [...this.#views.values()].find((view) => view.tr === tr);
     if (!cell || !found || event.altKey) return;
-    const at = Number(tr.getAttribute('aria-rowindex')) - 2;
+    const at = placeOf(tr);
     const whole = event.ctrlKey || event.metaKey;
     const [column, last, rows] = [cell.cellIndex, this.#columns.length, this.#shown.length];
     /** @type {Record<string, [number, number] | undefined>} */
@@ -453,7 +458,8 @@ export class Grid {
     if (move) this.#go(move[0], move[1]);
     else if (event.key === 'Enter' || event.key === 'F2') {
       if (event.target !== cell) return;
-      cell.dispatchEvent(new CustomEvent('activate'));
+      if (whole) cell.querySelector('a')?.click();
+      else cell.dispatchEvent(new CustomEvent('activate'));
     } else if (event.key === 'Delete') this.#context.remove(found.row);
     else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) found.menu();
     else if (event.key === 'o' && !whole) location.assign(this.#context.href(found.row.id));
@@ -461,6 +467,9 @@ export class Grid {
     event.preventDefault();
   }
 }
+
+/** Its place in the list. @param {Element} tr */
+const placeOf = (tr) => Number(tr.getAttribute('aria-rowindex')) - 2;
 
 /** @param {number} width */
 function colOf(width) {

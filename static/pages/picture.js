@@ -13,14 +13,22 @@ const WIDTH = 210;
 const HEAD = 32;
 const LINE = 22;
 const GAP = { x: 90, y: 28 };
+/** Between two lanes above the boxes. */
+const LANE = 9;
+/** Lanes that find room between two columns. */
+const LANES = 7;
+/** Of a corner. */
+const ROUND = 6;
 
 /** @param {Entity[]} entities @param {(entity: Entity) => string} href */
 export function pictureOf(entities, href) {
   const boxes = placed(entities);
   const all = [...boxes.values()];
+  const lanes = lanesOf(all, boxes);
+  for (const box of all) box.y += lanes.size * LANE;
   const width = Math.max(...all.map(({ x }) => x + WIDTH)) + 24;
   const height = Math.max(...all.map((box) => box.y + box.height)) + 12;
-  const lines = all.flatMap((box) => box.entity.fields.flatMap((field, at) => lineOf(box, field, at, boxes)));
+  const lines = all.flatMap((box) => box.entity.fields.flatMap((field, at) => lineOf(box, field, at, boxes, lanes)));
   const text = `${entities.length} entities and ${lines.length} references between them. The list below says the same in words.`;
   const picture = drawn('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': text, class: 'erd' }, ...lines, ...all.map((box) => boxOf(box, href)));
   return picture;
@@ -74,14 +82,33 @@ function boxOf({ entity, x, y, height }, href) {
 /** @param {string} text @param {number} length */
 const clipped = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
+/** What a field refers to. @param {import('../api.js').Field} field @param {Map<string, Box>} boxes */
+const targetOf = ({ type, entity }, boxes) => (type === 'ref' ? boxes.get(entity ?? '') : undefined);
+
+/** Whether columns are between two boxes. @param {Box} from @param {Box} to */
+const isFar = (from, to) => from.x - to.x > WIDTH + GAP.x;
+
+/**
+ * A line to a far box would pass behind those between: it goes above them, in the lane of the box that it leads to.
+ *
+ * @param {Box[]} all
+ * @param {Map<string, Box>} boxes
+ * @returns {Map<Box, number>}
+ */
+function lanesOf(all, boxes) {
+  const far = all.flatMap((from) => from.entity.fields.flatMap((field) => targetOf(field, boxes) ?? []).filter((to) => isFar(from, to)));
+  return new Map([...new Set(far)].map((to, lane) => [to, lane]));
+}
+
 /**
  * @param {Box} from
  * @param {import('../api.js').Field} field
  * @param {number} at
  * @param {Map<string, Box>} boxes
+ * @param {Map<Box, number>} lanes
  */
-function lineOf(from, field, at, boxes) {
-  const to = field.type === 'ref' ? boxes.get(field.entity ?? '') : undefined;
+function lineOf(from, field, at, boxes, lanes) {
+  const to = targetOf(field, boxes);
   if (!to) return [];
   const y1 = from.y + HEAD + at * LINE + 10;
   const y2 = to.y + 16;
@@ -90,6 +117,20 @@ function lineOf(from, field, at, boxes) {
   const x2 = to.x + WIDTH;
   // Of the same column, or to itself: around the side.
   const bend = left ? Math.max(30, (x1 - x2) / 2) : 46;
-  const d = left ? `M${x1} ${y1} C${x1 - bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}` : `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}`;
+  const curve = left ? `M${x1} ${y1} C${x1 - bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}` : `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 + bend} ${y2} ${x2} ${y2}`;
+  const d = isFar(from, to) ? over(x1, y1, x2, y2, lanes.get(to) ?? 0) : curve;
   return [drawn('path', { d, class: 'ref' }), drawn('circle', { cx: x2, cy: y2, r: 3.5, class: 'end' })];
+}
+
+/** Up to a lane, along it to the left, and down. @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 @param {number} lane */
+function over(x1, y1, x2, y2, lane) {
+  const y = 8 + lane * LANE;
+  const aside = 12 + (lane % LANES) * LANE;
+  const [up, down] = [x1 - aside, x2 + aside];
+  return [
+    `M${x1} ${y1} H${up + ROUND} Q${up} ${y1} ${up} ${y1 - ROUND}`,
+    `V${y + ROUND} Q${up} ${y} ${up - ROUND} ${y}`,
+    `H${down + ROUND} Q${down} ${y} ${down} ${y + ROUND}`,
+    `V${y2 - ROUND} Q${down} ${y2} ${down - ROUND} ${y2} H${x2}`,
+  ].join(' ');
 }

@@ -17,7 +17,7 @@ import { openMenu } from './menu.js';
  * @property {import('./fields.js').Refs} refs
  * @property {(id: string, patch: Record<string, any>) => void} change Shows it at once, and sends it.
  * @property {(id: string) => import('../channels.js').Meta} meta
- * @property {(row: Row) => void} remove Asks first.
+ * @property {(row: Row) => unknown} remove Asks first.
  * @property {() => void} left A deleted record that was still being edited has gone now.
  * @property {(id: string) => string} href The page of a record.
  * @property {(id: string) => import('./here.js').Visitor[]} visitors Who else is at a record.

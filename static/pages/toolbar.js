@@ -48,7 +48,11 @@ export function toolbar(bar, { entity, refs, asked, ask, add }) {
   function draw() {
     const made = asked.filters.map((one, at) => {
       const text = inWords(one, entity, refs);
-      const drop = () => change({ filters: asked.filters.filter((_, place) => place !== at) });
+      const drop = () => {
+        change({ filters: asked.filters.filter((_, place) => place !== at) });
+        // The one in its place, or where filters are made.
+        (chips.children[at]?.querySelector('button') ?? filter).focus();
+      };
       const edit = () => openFilter(at);
       return element(
         'span',

@@ -7,6 +7,8 @@ import { noComplaints, row, stage } from './stage.js';
 import { openWindow } from './tidewire.js';
 
 const { open, chrome, server, windows } = stage('tests/fixtures/plain');
+/** A user's name is one word. */
+const LONG = 'bartholomew_maximilian_the_longest_name_of_all_users_here';
 const PHONE = { viewport: { width: 390, height: 844 } };
 
 /** How far the page can be scrolled sideways, and what stands out. */
@@ -21,7 +23,7 @@ const overhang = (page) =>
   });
 
 test('no page scrolls sideways on a phone', async () => {
-  const { id } = await server().post('tasks', { title: 'A title of some length, to fill the first column' });
+  const { id } = await server().post('tasks', { title: 'A title of some length, to fill the first column' }, LONG);
   await server().post('comments', { body: 'x'.repeat(300), task: id });
   for (const path of ['/_/e/tasks', '/_/e/comments', '/_/e/projects', '/_/e/users']) {
     const page = await open(path, PHONE);
@@ -31,6 +33,6 @@ test('no page scrolls sideways on a phone', async () => {
   }
   const home = await openWindow(chrome(), `${server().address}/_/`, PHONE);
   windows().push(home);
-  await home.getByRole('listitem').first().waitFor();
+  await home.locator('#activity').getByText(LONG).first().waitFor();
   assert.deepEqual(await overhang(home), { by: 0, scrolled: 0, wide: [] });
 });

@@ -130,6 +130,17 @@ test('the home page counts, tells what happens, and who is where', async () => {
   for (const page of [home, other]) noComplaints(page);
 });
 
+/** Where a line of the picture passes behind a box: it would seem to begin there. */
+const crossings = (page) =>
+  page.evaluate(() => {
+    const boxes = [...document.querySelectorAll('.erd .box')].map((box) => box.getBBox());
+    return [...document.querySelectorAll('.erd .ref')].flatMap((line) => {
+      const points = Array.from({ length: 200 }, (_, at) => line.getPointAtLength((line.getTotalLength() * at) / 199));
+      const within = points.some(({ x, y }) => boxes.some((box) => x > box.x + 1 && x < box.x + box.width - 1 && y > box.y + 1 && y < box.y + box.height - 1));
+      return within ? [line.getAttribute('d')] : [];
+    });
+  });
+
 test('the schema is a picture and words, and follows an edited file', async () => {
   const page = await open('/_/schema');
   const picture = page.getByRole('group', { name: /4 entities and \d+ references/ });
@@ -137,6 +148,7 @@ test('the schema is a picture and words, and follows an edited file', async () =
   const sheet = page.getByRole('region', { name: 'Task' });
   await sheet.getByText('Required; 1 to 200 characters').waitFor();
   await sheet.getByText('The history of a record is kept for 30d.').waitFor();
+  assert.deepEqual(await crossings(page), []);
   server().edit('task.toml', (text) => text.replace('[fields]', '[fields]\nroom = { type = "text" }'));
   await sheet.getByText('room', { exact: true }).waitFor();
   noComplaints(page);
@@ -191,6 +203,14 @@ const LOOKS = [
 ];
 const PAGES = (id) => ['/_/', '/_/e/tasks', `/_/e/tasks/${id}`, '/_/schema', '/_/api', '/_/inspect?as=root:admin', '/_/login', '/_/account'];
 
+/** What is pressed and is lower or narrower than 24 pixels. Links within a sentence are as high as its line. Runs in the page. */
+function smallTargets() {
+  const targets = [...document.querySelectorAll('main :is(button, summary, .way), .bar :is(a, button)')];
+  const sizes = targets.map((target) => ({ target, box: target.getBoundingClientRect() }));
+  const small = sizes.filter(({ target, box }) => target.checkVisibility() && (box.width < 24 || box.height < 24));
+  return small.map(({ target, box }) => `${target.outerHTML.slice(0, 60)} ${box.width} × ${box.height}`);
+}
+
 test('every page is styled where nothing is, keeps to the rules of accessibility, and fits a phone', async () => {
   const { id } = await task({ due: '2030-01-31', tags: { a: 1 } });
   await server().post('comments', { body: 'A good idea', task: id }, 'ben');
@@ -207,6 +227,8 @@ test('every page is styled where nothing is, keeps to the rules of accessibility
       const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
       for (const { id: rule, impact, nodes } of violations)
         if (impact === 'serious' || impact === 'critical') problems.push(`${path} ${colorScheme} ${viewport.width}: ${rule} ${nodes[0].html.slice(0, 120)} ${nodes[0].failureSummary?.slice(0, 200)}`);
+      const small = await page.evaluate(smallTargets);
+      if (small.length > 0) problems.push(`${path} ${viewport.width}: too small for a finger: ${small.join(', ')}`);
       const over = await page.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
       if (over > 0) problems.push(`${path} ${viewport.width}: ${over} pixels too wide`);
       const shotName = `page-${path.replace(id, 'record').replaceAll(/\W+/g, '-')}-${colorScheme}-${viewport.width}`;

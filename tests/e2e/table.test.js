@@ -14,6 +14,9 @@ const shows = (page, ...texts) =>
   page.waitForFunction((texts) => [...document.querySelectorAll('tbody tr[data-state] td:first-child')].map((td) => td.innerText).join('|') === texts, texts.join('|'));
 const batch = (ops, as) => server().request('POST', 'batch', { ops }, as);
 
+/** What has the focus, by its text. */
+const focused = (page) => page.evaluate(() => document.activeElement !== document.body && document.activeElement.innerText.trim());
+
 async function tasks() {
   for (const [title, priority, status] of [
     ['Mend the fence', 4, 'doing'],
@@ -182,8 +185,24 @@ test('the table is used by keyboard alone, and ? lists the keys', async () => {
   await page.getByRole('menuitem', { name: 'Open the record' }).waitFor();
   await page.keyboard.press('Escape');
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-haspopup')), 'menu');
+  await page.keyboard.press('Home');
+  for (const [key, title] of [['Enter', 'Typed after Enter'], ['F2', 'Typed after F2']]) {
+    await page.keyboard.press(key);
+    await page.keyboard.press('Control+A');
+    await page.keyboard.type(title);
+    await page.keyboard.press('Enter');
+    await row(page, title).waitFor();
+    assert.equal(await focused(page), title);
+  }
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('not saved');
+  await page.keyboard.press('Escape');
+  assert.equal(await focused(page), 'Typed after F2');
   await page.keyboard.press('/');
   assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
+  await cell(page, 'Typed after F2', 5).focus();
+  await page.keyboard.press('Control+Enter');
+  await page.getByRole('heading', { name: 'ada', exact: true }).waitFor();
   noComplaints(page);
 });
 
@@ -260,5 +279,42 @@ test('a deleted row leaves, and the dialog says why another one stays', async ()
   await dialog.getByRole('button', { name: 'Delete' }).click();
   await row(page, 'Plant a tree').waitFor({ state: 'detached' });
   assert.equal((await titles(page)).length, 2);
+  noComplaints(page);
+
+  const users = await open('/_/e/users?as=ben');
+  await row(users, 'ada').waitFor();
+  const refused = await askToDelete(users, 'ada');
+  await refused.getByRole('button', { name: 'Delete' }).click();
+  await refused.getByRole('alert').filter({ hasText: /Task/ }).waitFor();
+  assert.equal(await focused(users), 'Delete', 'the focus is outside of the dialog');
+  await users.keyboard.press('Escape');
+  await refused.waitFor({ state: 'detached' });
+  assert.equal(await row(users, 'ada').count(), 1);
+  noComplaints(users, /409/);
+});
+
+test('the focus is never lost: after a deletion the next row has it, after a filter the next one', async () => {
+  await tasks();
+  const page = await open('/_/e/tasks?filter=priority.gte.1&filter=priority.lte.5');
+  await shows(page, 'Clean the gutters', 'Plant a tree', 'Mend the fence');
+  await page.locator('td[tabindex="0"]').focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Delete');
+  const dialog = page.getByRole('dialog', { name: 'Delete “Plant a tree”?' });
+  await dialog.waitFor();
+  // The row goes while the dialog is open, before the answer comes.
+  await page.route('**/api/tasks/*', async (route) => {
+    const response = await route.fetch();
+    await row(page, 'Plant a tree').waitFor({ state: 'detached' });
+    await route.fulfill({ response });
+  });
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await focused(page), 'Mend the fence');
+
+  await page.getByRole('button', { name: 'Remove the filter Priority is at least 1' }).click();
+  assert.equal(await focused(page), 'Priority is at most 5');
+  await page.getByRole('button', { name: 'Remove the filter Priority is at most 5' }).click();
+  assert.equal(await focused(page), 'Filter');
   noComplaints(page);
 });
