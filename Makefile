@@ -17,6 +17,10 @@ test: tools lint rust-test js-test openapi e2e some-faults ## everything: what `
 .PHONY: check
 check: lint rust-test js-test ## format, lints, Rust and JS tests: needs no browser, but nginx, Caddy and HAProxy (make tools)
 
+.PHONY: hooks
+hooks: ## from now on git runs `make lint` before each commit, and `make check` before each push
+	git config core.hooksPath .ci/hooks
+
 .PHONY: lint
 lint: rust-tools node_modules/.installed ## format and lint checks, JS types, licences and sources of the dependencies
 	$(CARGO) fmt --check
