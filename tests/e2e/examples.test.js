@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ROOT } from '../js/program.js';
+import { PAYLOADS } from './hostile.js';
 import { scenes } from './scenes.js';
 import { noComplaints } from './stage.js';
 import { browser, openWindow, SCREENSHOTS } from './tidewire.js';
@@ -16,8 +18,20 @@ const VIEWS = {
   dark: { colorScheme: 'dark' },
   phone: { viewport: { width: 390, height: 844 } },
 };
-/** Each would run or show something if it became HTML. */
-const HOSTILE = ['<img src=x onerror="document.title=1">', '"><script>document.title=1</script>', '<b>bold</b>', "javascript:document.title=1//'"];
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** Wider than a phone, and without a place to break. */
+const WIDE = 'Donaudampfschifffahrtsgesellschaftskapitänswitwenundwaisenkasse';
+
+/** How far a page can be scrolled sideways. */
+const overhang = (page) => page.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
+
+/** What breaks the rules of accessibility, and with what. */
+async function barriers(page) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  return grave.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 90)} ${failureSummary}`).join('; ')}`);
+}
 
 let chrome;
 before(async () => {
@@ -33,8 +47,7 @@ for (const [name, scene] of Object.entries(scenes)) {
       for (const [kind, options] of Object.entries(VIEWS)) {
         const page = await view(options);
         await page.screenshot({ path: join(SCREENSHOTS, `example-${name}-${kind}.png`), fullPage: kind === 'phone' });
-        const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
-        assert.equal(wide, 0, `${kind} is ${wide} pixels too wide`);
+        assert.equal(await overhang(page), 0, `${kind} is too wide`);
         const nameless = await page.evaluate(() =>
           [...document.querySelectorAll('button, a, input, select, textarea')]
             .filter((control) => !control.closest('[hidden]'))
@@ -44,6 +57,9 @@ for (const [name, scene] of Object.entries(scenes)) {
         assert.deepEqual(nameless, [], 'every control has a name');
         noComplaints(page);
         await page.context().close();
+        const measured = await view({ ...options, bypassCSP: true });
+        assert.deepEqual(await barriers(measured), [], kind);
+        await measured.context().close();
       }
     } finally {
       await close();
@@ -79,12 +95,14 @@ for (const [name, write] of Object.entries(WRITES)) {
     try {
       const page = await view();
       const title = await page.title();
-      for (const text of HOSTILE) {
+      for (const text of [...PAYLOADS, WIDE]) {
         await write(server, text);
         await page.getByText(text, { exact: true }).first().waitFor();
       }
       assert.equal(await page.title(), title, 'nothing ran');
-      assert.equal(await page.locator('main img, main script, main b').count(), 0);
+      assert.equal(await page.locator('main :is(img, script, b, svg, iframe, style, link, base, video, math, template)').count(), 0);
+      await page.setViewportSize(VIEWS.phone.viewport);
+      assert.equal(await overhang(page), 0, 'a phone is too narrow for a long word');
       assert.equal(await page.locator('main a[href^="javascript"]').count(), 0);
       noComplaints(page);
     } finally {
