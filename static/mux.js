@@ -115,19 +115,23 @@ export class Mux {
     if (asked) {
       if (type === 'error' && this.#overflows(asked.client, frame)) return;
       asked.heard?.(frame);
-      return this.#out.tell([asked.client], { ...frame, requestId: asked.id });
+      this.#out.tell([asked.client], { ...frame, requestId: asked.id });
+      // Of two questions at once the server answers the later one, with the list for both.
+      const others = type === 'presence:sync' ? this.#present(channel, asked.client) : [];
+      if (others.length > 0) this.#out.tell(others, { ...frame, requestId: undefined });
+      return;
     }
     // The answer to a question whose tab is gone.
     if (requestId !== undefined && type !== 'pong') return;
     if (channel !== undefined && found) return this.#follow(channel, found, frame);
-    const there = channel === undefined ? this.clients : new Set([...(this.#places.get(channel)?.keys() ?? []), ...(this.#shown.get(channel)?.keys() ?? [])]);
+    const there = channel === undefined ? [...this.clients] : this.#present(channel);
     if (type === 'error' && channel !== undefined) {
       // Who may no longer be shown may still watch.
       if (!channel.startsWith('presence:')) this.#places.delete(channel);
       this.#shown.delete(channel);
     }
     const { requestId: _, ...rest } = frame;
-    if (there.size > 0) this.#out.tell([...there], rest);
+    if (there.length > 0) this.#out.tell(there, rest);
   }
 
   /**
@@ -175,10 +179,12 @@ export class Mux {
       const [first] = asks.map(({ payload }) => payload.since);
       if (asks.every(({ payload }) => payload.since)) {
         const since = { ...first };
-        asks = asks.filter(({ payload: { since: other } }) => other.epoch === first.epoch && other.view === first.view);
+        // Of two positions in an epoch that is over, the later one may be of a history that was lost.
+        const present = end?.epoch === first.epoch;
+        asks = asks.filter(({ payload: { since: other } }) => other.epoch === first.epoch && other.view === first.view && (present || other.seq === first.seq));
         for (const { payload } of asks) since.seq = Math.min(since.seq, payload.since.seq);
         // What lies behind it was sent to those who asked before, or is on its way to them.
-        if (end && end.epoch === since.epoch) since.seq = Math.min(since.seq, end.seq);
+        if (end && present) since.seq = Math.min(since.seq, end.seq);
         payload = { since };
       } else payload = { snapshot: true };
       const part = this.#part([...members.values(), ...asks.map(({ payload }) => payload)]);
@@ -286,6 +292,12 @@ export class Mux {
   }
 
   // Presence and rooms.
+
+  /** Who is in a room, watches or is shown. @param {string} [channel] @param {string} [but] @returns {string[]} */
+  #present(channel = '', but) {
+    const there = new Set([...(this.#places.get(channel)?.keys() ?? []), ...(this.#shown.get(channel)?.keys() ?? [])]);
+    return [...there].filter((client) => client !== but);
+  }
 
   /** @param {string} client @param {string} channel */
   #exit(client, channel) {

@@ -426,7 +426,7 @@ export const FAULTS = [
   {
     harm: 'on one connection, a tab makes others miss what lies between',
     file: 'mux.js',
-    from: 'if (end && end.epoch === since.epoch) since.seq = Math.min(since.seq, end.seq);',
+    from: 'if (end && present) since.seq = Math.min(since.seq, end.seq);',
     to: '',
     red: ['shared.test.js', 'a channel that several tabs follow'],
   },
@@ -520,5 +520,19 @@ export const FAULTS = [
     from: 'this.#next = from;',
     to: '',
     red: ['inspector_tail.test.js', 'a server that writes faster'],
+  },
+  {
+    harm: 'on one connection, a tab goes on from a history that was lost',
+    file: 'mux.js',
+    from: '(present || other.seq === first.seq)',
+    to: '(present || other.seq !== null)',
+    red: ['shared.test.js', 'positions of a run of the server that is over'],
+  },
+  {
+    harm: 'on one connection, a tab waits for an answer that another one got',
+    file: 'mux.js',
+    from: "type === 'presence:sync' ? this.#present(channel, asked.client) : [];",
+    to: '[];',
+    red: ['shared.test.js', 'two tabs join at once'],
   },
 ];

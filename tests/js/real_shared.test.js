@@ -47,7 +47,10 @@ test('two tabs on one connection have presence, rooms, lists and changes as if e
   // Presence: Ada is there while any of her tabs is, and one that watches goes on when the other one leaves.
   const seen = new PresenceManager(ben.rt, { env }).watch('lobby');
   const [here, there] = [one, two].map(({ rt, env }) => new PresenceManager(rt, { env }));
-  const [first, second] = [here.join('lobby', { tab: 1 }), there.join('lobby', { tab: 2 })];
+  const first = here.join('lobby', { tab: 1 });
+  await becomes(first.state, (state) => state === 'live');
+  // What was told last is shown.
+  const second = there.join('lobby', { tab: 2 });
   await Promise.all([first, second, seen].map(({ users }) => becomes(users, (users) => ids(users) === 'ada')));
   await becomes(seen.users, ([ada]) => ada?.metadata.tab === 2);
   second.leave();

@@ -87,6 +87,29 @@ test('a channel that several tabs follow is subscribed once, and each event is t
   assert.deepEqual([first.at(-1), second.at(-1)], Array(2).fill('entity:updated 11'));
 });
 
+test('positions of a run of the server that is over are asked one by one, for one may be of a history that was lost', async () => {
+  const { w, open } = tabs();
+  const all = [open(), open(), open()];
+  await settle();
+  w.socket.greet();
+  await settle();
+  const since = (seq) => ({ since: { epoch: 'e0', seq, view: 'v' } });
+  const [first, second, third] = [9, 7, 9].map((seq, at) => hears(all[at], TASKS, since(seq)));
+  await settle();
+  const asked = [];
+  for (const recovered of [false, true, false]) {
+    const [question, ...no] = w.socket.take('subscribe');
+    assert.deepEqual(no, []);
+    asked.push(question.payload.since.seq);
+    answer(w.socket, question, { recovered, seq: 8 });
+    close(w.socket, 8);
+    await settle();
+    if (asked.length === 2) break;
+  }
+  assert.deepEqual([asked, w.socket.take('subscribe').map(({ payload }) => payload.since.seq)], [[9, 7], [9]]);
+  assert.deepEqual([first, second, third], [['subscribed', 'pong', 'pong'], ['subscribed', 'pong'], []]);
+});
+
 test('rows that one tab asks for are a resync for the others', async () => {
   const { w, open } = tabs();
   const [one, two] = [open(), open()];
@@ -425,6 +448,20 @@ test('presence is that of the user: a tab that leaves or is hidden does not end 
   here.leave();
   await settle();
   assert.equal(w.socket.take('presence:leave').length, 1);
+});
+
+test('two tabs join at once, and the server answers the later one: both see who is there', async () => {
+  const { w, open } = tabs();
+  const both = [open(), open()];
+  await settle();
+  w.socket.greet({ userId: 'ada' });
+  await settle();
+  const joined = both.map(({ rt, env }) => new PresenceManager(rt, { env: { ...env, document: null } }).join('lobby', {}));
+  await settle();
+  const { requestId, channel } = w.socket.take('presence:join').at(-1);
+  w.socket.say({ type: 'presence:sync', channel, requestId, payload: { users: [{ id: 'ada' }, { id: 'ben' }] } });
+  await settle();
+  assert.deepEqual(joined.map(({ state, users }) => [state.value, users.value.length]), Array(2).fill(['live', 2]));
 });
 
 test('a message into a room reaches the other tabs too, once, and not the one that sent it', async () => {
