@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewire::config::AuthConfig;
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use crate::support::account::{Account, PASSWORD, open};
@@ -157,42 +155,6 @@ async fn a_disabled_user_loses_connections_without_a_subscription_too() {
         is_sent_away(socket, "ACCOUNT_DISABLED", Value::Null, 4403).await;
     }
     of_ben.nothing_else().await;
-}
-
-#[tokio::test]
-async fn under_a_hundred_writes_a_second_nothing_follows_the_end_of_a_login() {
-    let app = TestApp::with(|config| {
-        open(config);
-        // As short as a test wants it; the settings allow no less than a minute.
-        let (session_idle, expiry_warning) = (Duration::from_secs(2), Duration::from_millis(200));
-        config.auth = AuthConfig { session_idle, expiry_warning, ..config.auth.clone() };
-    })
-    .await;
-    let ada = Account::register(&app, "ada").await;
-    let bearer = ada.bearer();
-    let mut live = Socket::try_open(app.address, "/ws", &[("authorization", &bearer)], None).await.unwrap();
-    let connected = live.expect("connected").await;
-    let expires = connected["payload"]["expiresAt"].as_str().unwrap();
-    let expires = time::OffsetDateTime::parse(expires, &Rfc3339).unwrap().unix_timestamp_nanos() / 1_000_000;
-    live.subscribe("entity:Task", json!({})).await;
-    let writer = writing(app.client_as("root"));
-    let (mut told, mut last) = (0, 0);
-    let code = loop {
-        match live.came().await {
-            Came::Frame(frame) if frame["type"] == "entity:created" => {
-                told += 1;
-                last = frame["timestamp"].as_i64().unwrap();
-            }
-            Came::Frame(frame) if frame["type"] == "auth:expiring" || frame["type"] == "pong" => {}
-            Came::Frame(frame) => assert_eq!(frame["payload"]["code"], "UNAUTHENTICATED", "{frame}"),
-            Came::Closed(code) => break code,
-        }
-    };
-    writer.abort();
-    assert_eq!(code, Some(4401));
-    assert!(told >= 10, "{told} events before the end");
-    let late = i128::from(last) - expires;
-    assert!(late < 1_000, "an event {late} ms after the end of the login");
 }
 
 /// A hundred records a second, until it is aborted.

@@ -52,6 +52,7 @@ mod ids;
 mod import_as;
 mod import_export;
 mod issuers;
+mod last_events;
 mod leases;
 mod letter_case;
 mod limited;

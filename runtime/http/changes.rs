@@ -55,7 +55,10 @@ async fn poll(state: &AppState, asked: PollRequest, caller: &WaitingCaller) -> R
         answer = state.sessions.polls().answer(question) => answer.map_err(problem)?,
         refused = caller.login_ended(&state.env) => return Err(refused),
     };
-    Ok(axum::Json(answer).into_response())
+    match caller.login_over(&state.env) {
+        Some(refused) => Err(refused),
+        None => Ok(axum::Json(answer).into_response()),
+    }
 }
 
 fn problem(fault: PollFault) -> Problem {

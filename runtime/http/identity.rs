@@ -56,20 +56,30 @@ impl FromRequestParts<AppState> for WaitingCaller {
 }
 
 impl WaitingCaller {
+    /// Why the login of the caller no longer counts, if it ended or its time is over. To be asked before an answer that was waited
+    /// for is given.
+    pub(super) fn login_over(&self, env: &Env) -> Option<Problem> {
+        let LoginState { expires, ended } = self.0.session.as_ref()?.standing();
+        let said = if ended {
+            "the session was ended: log in again"
+        } else if expires.is_some_and(|expires| expires <= env.now()) {
+            "the login has expired: log in again, or get another token"
+        } else {
+            return None;
+        };
+        Some(IdentityError::BadToken(said).into())
+    }
+
     /// Completes when the login of the caller ends: by a logout for example, or with its time.
     pub(super) async fn login_ended(&self, env: &Env) -> Problem {
         let Some(session) = &self.0.session else { return std::future::pending().await };
         let mut following = session.follow();
         loop {
-            let LoginState { expires, ended } = *following.borrow_and_update();
+            let LoginState { expires, .. } = *following.borrow_and_update();
+            if let Some(refused) = self.login_over(env) {
+                return refused;
+            }
             let left = expires.map(|expires| millis_until(expires, env.now()));
-            if ended {
-                return IdentityError::BadToken("the session was ended: log in again").into();
-            }
-            if left == Some(Duration::ZERO) {
-                return IdentityError::BadToken("the login has expired: log in again, or get another token")
-                    .into();
-            }
             let expiry = OptionFuture::from(left.map(tokio::time::sleep));
             tokio::select! {
                 Some(()) = expiry => {}

@@ -262,17 +262,16 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
-        if self.credential.has_ended() {
+        let now = self.now();
+        if let Some(state) = self.credential.over(now.wall) {
             // Its notice is on the way, and may come behind an event.
-            let expires = Some(self.env.now());
-            let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
+            let effects = self.session.on(now, Input::Login(state));
             return Box::pin(self.perform(effects, reading)).await;
         }
         // Read before the outbox is: whatever belongs to it was appended before it was set.
         let reached = self.channels.position();
         let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);
         self.rooms.count_dropped(dropped);
-        let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
             let Passed { frame, effects } = self.session.on_item(now, item);

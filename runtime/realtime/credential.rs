@@ -14,6 +14,7 @@ use super::mutations::MutationCaller;
 use super::reader::LiveReader;
 use crate::auth::Identity;
 use crate::identity::{Admitted, Brought, Identities, IdentityError, LiveSession, LoginState};
+use crate::ids::Timestamp;
 use crate::rules::Principal;
 use crate::store::At;
 
@@ -134,9 +135,10 @@ impl Credential {
         }))
     }
 
-    /// Whether the session was ended, as of now and not of the last notice: nothing is sent after the end.
-    pub(super) fn has_ended(&self) -> bool {
-        self.following.as_ref().is_some_and(|following| following.borrow().ended)
+    /// How the login stands if it is over, as of now and not of the last notice: no event is sent after its end.
+    pub(super) fn over(&self, now: Timestamp) -> Option<LoginState> {
+        let state = *self.following.as_ref()?.borrow();
+        (state.ended || state.expires.is_some_and(|expires| expires <= now)).then_some(state)
     }
 
     /// Whether another session is to be followed, once.

@@ -13,6 +13,8 @@ use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
 use crate::realtime::roster::Expulsion;
 
+const EXPIRED: &str = "the session has expired: log in again";
+
 impl Session {
     /// The peer's login stands otherwise than before.
     pub(super) fn on_login_state(&mut self, turn: &mut Turn, state: LoginState) {
@@ -22,6 +24,9 @@ impl Session {
         // Told again of the same end, the peer is not warned again.
         if self.login.as_ref().map(|login| login.expires) != state.expires {
             self.lasts_until(turn, state);
+        }
+        if state.expires.is_some_and(|expires| expires <= turn.now.wall) {
+            self.log_out(turn, EXPIRED);
         }
     }
 
@@ -36,7 +41,7 @@ impl Session {
         let (now, expires) = (turn.now, login.expires);
         // The wall clock counts too: a machine that slept has moved it alone.
         if login.end_at <= now.instant || expires <= now.wall {
-            return self.log_out(turn, "the session has expired: log in again");
+            return self.log_out(turn, EXPIRED);
         }
         if !login.warned && login.warn_at <= now.instant {
             login.warned = true;
