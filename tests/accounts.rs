@@ -443,9 +443,10 @@ mod commands {
     use serde_json::{Value, json};
     use tokio::io::AsyncWriteExt;
 
-    use crate::support::account::{PASSWORD, log_in, open};
+    use crate::support::account::{Account, PASSWORD, log_in, open};
     use crate::support::app::TestApp;
     use crate::support::process::{Ended, ended, plain_schemas, tidewire};
+    use crate::support::socket::Socket;
 
     async fn user(app: &TestApp, arguments: &[&str]) -> Ended {
         let mut command = tidewire(app.folder.path());
@@ -509,6 +510,22 @@ mod commands {
         };
         tokio::time::timeout(std::time::Duration::from_secs(10), ended).await.expect("the session ends");
         assert_eq!(log_in(&app, "ada", "another horse").await.status, 200);
+    }
+
+    /// The command ends when the server has carried it out, so what is written after it is the clock of this story.
+    #[tokio::test]
+    async fn a_user_who_is_disabled_by_the_command_is_shown_nothing_that_follows() {
+        let app = TestApp::with(open).await;
+        let ada = Account::register(&app, "ada").await;
+        let mut socket = Socket::open_at(app.address, &format!("/ws?token={}", ada.token)).await;
+        socket.expect("connected").await;
+        socket.subscribe("entity:Task", json!({})).await;
+        app.client().create("tasks", json!({"title": "before"})).await;
+        assert_eq!(socket.expect("entity:created").await["payload"]["title"], "before");
+        assert_eq!(user(&app, &["disable", "ada"]).await.code, 0);
+        app.client().create("tasks", json!({"title": "after"})).await;
+        assert_eq!(socket.expect("error").await["payload"]["code"], "ACCOUNT_DISABLED");
+        assert_eq!(socket.closed().await, Some(4403));
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use tidewire::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultFuture, 
 use crate::support::account::{Account, PASSWORD, open};
 use crate::support::app::TestApp;
 use crate::support::entities;
-use crate::support::socket::{Came, Socket};
+use crate::support::socket::{Came, PATIENCE, Socket};
 use crate::support::vault::MemoryVault;
 
 /// V1.
@@ -187,15 +187,20 @@ async fn v14_a_text_against_a_pattern_with_nested_repeats_is_judged_at_once() {
     app.client().create("things", json!({"name": "a".repeat(9_000)})).await;
 }
 
-/// V19.
+/// V19. What a flood costs is bounded by the limit, however long it is; what others feel of it is measured by the bench `flood`.
 #[tokio::test]
 async fn v19_a_flood_of_subscriptions_ends_for_its_sender_alone() {
-    let app = TestApp::start().await;
+    const BURST: u32 = 100;
+    const ROUNDS: u32 = 5_000;
+    let app = TestApp::with(|config| {
+        (config.realtime.messages_per_second, config.realtime.message_burst) = (1, BURST);
+    })
+    .await;
     let mut other = Socket::open(app.address).await;
     other.subscribe("entity:Task", json!({})).await;
     let mut flood = Socket::open(app.address).await;
     let mut bytes = Vec::new();
-    for round in 0..150 {
+    for round in 0..ROUNDS {
         for kind in ["subscribe", "unsubscribe"] {
             let text = json!({"type": kind, "channel": format!("entity:Task?title=x{round}")}).to_string();
             // A text frame under a mask of nothing, all of them in one write.
@@ -204,7 +209,18 @@ async fn v19_a_flood_of_subscriptions_ends_for_its_sender_alone() {
         }
     }
     flood.send_bytes(&bytes).await;
-    assert_eq!(flood.closed().await, Some(4029));
+    let mut answers = 0;
+    let code = loop {
+        match flood.came().await {
+            Came::Frame(frame) if frame["type"] != "error" => answers += 1,
+            Came::Frame(_) => {}
+            Came::Closed(code) => break code,
+        }
+    };
+    assert_eq!(code, Some(4029));
+    // At most two frames answer one; each second that the machine takes lets one more pass.
+    let passed = BURST + u32::try_from(PATIENCE.as_secs()).unwrap();
+    assert!(answers <= 2 * passed, "{answers} frames answer {} frames", 2 * ROUNDS);
     app.client().create("tasks", json!({"title": "one"})).await;
     assert_eq!(other.expect("entity:created").await["payload"]["title"], "one");
     app.wait_for_metric("tidewire_subscriptions", 1.0).await;
@@ -393,7 +409,7 @@ async fn v27_connections_that_come_and_go_disturb_no_subscriber() {
         .map(|guest| {
             let app = app.clone();
             tokio::spawn(async move {
-                for round in 0..30 {
+                for round in 0..100 {
                     let mut socket = Socket::open(app.address).await;
                     socket.send(&json!({"type": "subscribe", "channel": "entity:Task"})).await;
                     match (guest + round) % 3 {

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::account::{Account, PASSWORD, open};
 use crate::support::app::{Answer, TestApp};
 use crate::support::socket::Socket;
 
@@ -131,6 +132,35 @@ async fn a_page_of_an_allowed_origin_reads_and_writes_and_brings_no_cookie() {
     let missing = api.call_with("GET", "/api/unknown", Value::Null, &[("Origin", APP)]).await;
     assert_eq!(missing.header("access-control-allow-origin"), APP, "errors can be read too");
     assert!(Socket::try_open(app.address, "/ws", &[("Origin", APP)], None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_cookie_from_an_allowed_origin_is_overlooked() {
+    let app = TestApp::with(|config| {
+        open(config);
+        config.allowed_origins = vec![APP.to_owned()];
+    })
+    .await;
+    Account::register(&app, "ada").await;
+    let body = json!({"name": "ada", "password": PASSWORD, "cookie": true});
+    let set = app.client().call("POST", "/api/auth/login", body).await.header("set-cookie").to_owned();
+    let cookie = set.split(';').next().unwrap();
+    let task = app.client().create("tasks", json!({"title": "one"})).await;
+    let remark = json!({"body": "so", "task": task["id"]});
+    let own = format!("http://{}", app.address);
+    for (origin, is_ada) in [(APP, false), (&*own, true)] {
+        let headers = [("cookie", cookie), ("origin", origin)];
+        let me = app.client().call_with("GET", "/api/auth/me", Value::Null, &headers).await;
+        assert_eq!((me.status, me.json["user"]["name"] == "ada"), (200, is_ada), "{origin}: {}", me.text);
+        let made = app.client().call_with("POST", "/api/comments", remark.clone(), &headers).await;
+        assert_eq!((made.status, made.json["author"].is_string()), (201, is_ada), "{origin}: {}", made.text);
+        let mut socket = Socket::try_open(app.address, "/ws", &headers, None).await.unwrap();
+        let connected = socket.expect("connected").await;
+        assert_eq!(connected["payload"]["userId"].is_string(), is_ada, "{origin}: {connected}");
+        for answer in [&me, &made] {
+            assert_eq!(answer.header("access-control-allow-credentials"), "", "{origin}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use tidewire::config::Config;
 
 use crate::support::app::{Answer, TestApp};
+use crate::support::process::plain_schemas;
 use crate::support::socket::Socket;
+use crate::support::stream::EventSource;
 
 /// Limits that hold on loopback, where the tests are.
 async fn limited(change: impl FnOnce(&mut Config)) -> TestApp {
@@ -72,6 +74,48 @@ async fn an_address_opens_so_many_sockets_in_a_minute() {
     let refused = Socket::try_open(app.address, "/ws", &[], None).await.err().expect("no fourth");
     assert!(refused.to_string().contains("429"), "{refused}");
     assert_eq!(app.client().get_any("/api/tasks").await.0, 200, "requests have a limit of their own");
+}
+
+#[tokio::test]
+async fn an_address_opens_so_many_streams_in_a_minute_and_is_told_when_to_come_back() {
+    let app = limited(|config| config.http.stream_openings = 2).await;
+    let path = "/sse?channel=entity:Task";
+    // A socket counts as a stream does.
+    Socket::open(app.address).await;
+    drop(EventSource::open(app.client().request("GET", path)).await);
+    is_refused(&app.client().call("GET", path, Value::Null).await, "this address");
+}
+
+#[tokio::test]
+async fn a_machine_is_not_limited_and_a_guest_counts_as_an_anonymous_caller() {
+    const GUESTS: &str = "k9Jx2mQ7vR4tW8yB3nL6pF1sD5gH0zCa-X";
+    const MACHINE: &str = "Zq8Wn3Vb6Xc1Ly4Kt9Hs2Gd7Fj5Pm0Ra-Y";
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.toml");
+    let file =
+        format!("[shared.page]\nsecrets = [\"{GUESTS}\"]\n[services.worker]\nsecrets = [\"{MACHINE}\"]\n");
+    std::fs::write(&tokens, file).unwrap();
+    let schema = tidewire::schema::load(&plain_schemas()).unwrap().schema;
+    let app = TestApp::again(folder, schema.into(), |config| {
+        (config.http.limit_loopback, config.auth.tokens) = (true, Some(tokens));
+        (config.http.anonymous_requests, config.http.user_requests) = (2, 2);
+    })
+    .await;
+    let api = app.client();
+    let ask = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        api.call_with("GET", "/api/tasks", Value::Null, &[("authorization", &bearer)]).await
+    };
+    for _ in 0..20 {
+        assert_eq!(ask(MACHINE).await.status, 200);
+    }
+    // Each request is another guest, so what counts is the address.
+    for _ in 0..2 {
+        assert_eq!(ask(GUESTS).await.status, 200);
+    }
+    is_refused(&ask(GUESTS).await, "this address");
+    is_refused(&api.call("GET", "/api/tasks", Value::Null).await, "this address");
+    assert_eq!(ask(MACHINE).await.status, 200);
 }
 
 #[tokio::test]

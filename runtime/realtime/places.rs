@@ -159,3 +159,93 @@ impl Present {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Something that a connection does. Each is one hold of the lock, so the orders below are all those in which threads can do them.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Admit(Option<&'static str>),
+        TakeOver(Option<&'static str>),
+        Go,
+    }
+
+    const ADA: Option<&str> = Some("ada");
+    const BEN: Option<&str> = Some("ben");
+    /// Two connections in all and one of each user: every limit is met in some order.
+    const LIVES: [&[Step]; 3] = [
+        &[Step::Admit(ADA), Step::Go],
+        &[Step::Admit(None), Step::TakeOver(ADA), Step::TakeOver(BEN), Step::Go],
+        &[Step::Admit(ADA), Step::TakeOver(None), Step::Go],
+    ];
+
+    /// Every order of the steps that keeps the order within each life: each entry is the life whose next step it is.
+    fn orders(left: [usize; 3]) -> Vec<Vec<usize>> {
+        let mut all = Vec::new();
+        for life in 0..3 {
+            if left[life] > 0 {
+                let mut rest = left;
+                rest[life] -= 1;
+                all.extend(orders(rest).into_iter().map(|order| [vec![life], order].concat()));
+            }
+        }
+        if all.is_empty() { vec![Vec::new()] } else { all }
+    }
+
+    #[test]
+    fn places_are_counted_right_in_every_order() {
+        let config = RealtimeConfig { connections: 2, connections_per_user: 1, ..RealtimeConfig::default() };
+        let every = orders(LIVES.map(<[Step]>::len));
+        assert_eq!(every.len(), 1_260);
+        let mut refusals = [0, 0];
+        for order in every {
+            let places = Arc::new(ConnectionPlaces::default());
+            let (mut held, mut done) = ([None, None, None], [0; 3]);
+            // Who each connection is, as a list that is counted anew each time.
+            let mut model: [Option<Option<&str>>; 3] = [None; 3];
+            for life in &order {
+                let step = LIVES[*life][done[*life]];
+                done[*life] += 1;
+                let is_here = |user: Option<&str>| user.is_some() && model.contains(&Some(user));
+                let is_full = model.iter().flatten().count() == 2;
+                match step {
+                    Step::Admit(user) => {
+                        let expected = match is_full {
+                            true => Err(NoPlace::Server(2)),
+                            false if is_here(user) => Err(NoPlace::User(1)),
+                            false => Ok(()),
+                        };
+                        let place = places.admit(user.map(Arc::from).as_ref(), &config);
+                        assert_eq!(place.as_ref().map(|_| ()).map_err(|no| *no), expected, "{order:?}");
+                        refusals[0] += usize::from(place.is_err());
+                        model[*life] = place.is_ok().then_some(user);
+                        held[*life] = place.ok();
+                    }
+                    Step::TakeOver(user) => {
+                        let Some(place) = &mut held[*life] else { continue };
+                        let own = model[*life] == Some(user);
+                        let expected = if is_here(user) && !own { Err(NoPlace::User(1)) } else { Ok(()) };
+                        let taken = place.take_over(user.map(Arc::from).as_ref(), 1);
+                        assert_eq!(taken, expected, "{order:?}");
+                        refusals[1] += usize::from(taken.is_err());
+                        if taken.is_ok() {
+                            model[*life] = Some(user);
+                        }
+                    }
+                    Step::Go => (held[*life], model[*life]) = (None, None),
+                }
+                let here: Vec<&str> = model.iter().flatten().flatten().copied().collect();
+                let attendance =
+                    Attendance { connections: model.iter().flatten().count(), users: here.len() };
+                assert_eq!(places.attendance(), attendance, "{order:?} after {done:?}");
+                for user in ["ada", "ben"] {
+                    assert_eq!(places.has_user(user), here.contains(&user), "{order:?} after {done:?}");
+                }
+            }
+            assert_eq!(places.attendance(), Attendance { connections: 0, users: 0 }, "{order:?}");
+        }
+        assert!(refusals.iter().all(|count| *count > 0), "both limits were met: {refusals:?}");
+    }
+}
