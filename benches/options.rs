@@ -21,6 +21,7 @@ Sections (all of them when none is named):
   replay            one client resumes from 100,000 changes ago
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
   presence          creates beside 1,000 joins a second
+  flood             reads beside a client that sends 10,000 subscriptions a second
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
   activity          creates on a server with a subscriber of the activity, beside one without a subscriber
@@ -51,6 +52,7 @@ pub(crate) enum Section {
     Replay,
     Growth,
     Presence,
+    Flood,
     FanoutRules,
     WriteRules,
     Activity,
@@ -61,7 +63,7 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 19] = [
+    pub(crate) const ALL: [Section; 20] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -75,6 +77,7 @@ impl Section {
         Section::Replay,
         Section::Growth,
         Section::Presence,
+        Section::Flood,
         Section::FanoutRules,
         Section::WriteRules,
         Section::Activity,
@@ -99,6 +102,7 @@ impl Section {
             Section::Replay => "replay",
             Section::Growth => "growth",
             Section::Presence => "presence",
+            Section::Flood => "flood",
             Section::FanoutRules => "fanout-rules",
             Section::WriteRules => "write-rules",
             Section::Activity => "activity",

@@ -99,14 +99,15 @@ async fn beside_reads(lab: &Lab, server: &Server, report: &mut Report) -> Outcom
     Ok(())
 }
 
-struct Reads {
-    path: String,
-    time: Duration,
+/// Reads of one record, one at a time.
+pub(super) struct Reads {
+    pub(super) path: String,
+    pub(super) time: Duration,
 }
 
 impl Reads {
-    /// One at a time, at a steady pace.
-    async fn run(&self, server: &Server, latencies: &mut Latencies) -> Outcome<()> {
+    /// At a steady pace.
+    pub(super) async fn run(&self, server: &Server, latencies: &mut Latencies) -> Outcome<()> {
         let mut client = HttpClient::connect(server.addr).await?;
         let request = get(server.addr, &self.path);
         client.ask(&request).await?.expect(200)?;

@@ -5,6 +5,7 @@ mod creates;
 mod fanout;
 mod fanout_rules;
 mod fanout_sse;
+mod flood;
 mod growth;
 mod idle;
 mod idle_create;
@@ -83,6 +84,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
         Section::Presence => presence::run(lab, &server, report).await,
+        Section::Flood => flood::run(lab, &server, report).await,
         Section::Rules
         | Section::FanoutRules
         | Section::FanoutSse
