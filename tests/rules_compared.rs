@@ -300,7 +300,7 @@ impl Pair<'_> {
                 );
                 let test = rule(of_left, of_right);
                 let rule = match [left, right].contains(&Place::Element) {
-                    true => Expr::Exists("Member".into(), Box::new(test)),
+                    true => Expr::Exists("Member".into(), "m".into(), Box::new(test)),
                     false => test,
                 };
                 assert_eq!(self.seen(&rule), [expected; 3], "{}", tell(&format!("{left:?} and {right:?}")));

@@ -101,7 +101,7 @@ impl Binder<'_> {
                     Ok(self.compare(item.clone(), Comparison::Eq, value, sense))
                 })?
             }
-            Expr::Exists(entity, condition) => self.over(entity, sense, |record| {
+            Expr::Exists(entity, _, condition) => self.over(entity, sense, |record| {
                 Binder { element: Some(record), ..self }.bind(condition, sense)
             })?,
             Expr::Starts(text, prefix) => self.part(TextTest::Starts, text, prefix, sense),

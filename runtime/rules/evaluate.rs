@@ -71,7 +71,7 @@ impl<'a> Evaluator<'a> {
                 let item = self.value(item);
                 self.related(&set.entity, |record| compare(&item, Comparison::Eq, &record.value(set.column)))
             }
-            Expr::Exists(entity, condition) => {
+            Expr::Exists(entity, _, condition) => {
                 self.related(entity, |record| Evaluator { element: Some(record), ..self }.truth(condition))
             }
             Expr::Starts(text, prefix) => starts(&self.value(text), &self.value(prefix)),

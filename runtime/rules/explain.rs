@@ -6,9 +6,9 @@ use super::evaluate::{Evaluator, Subject};
 use super::further::{Further, KnownFacts, Lacks};
 use super::person::RelatedRecords;
 use super::predicate::value_text;
-use super::printer::{ELEMENT, RulePrinter};
+use super::printer::RulePrinter;
 use super::truth::Truth;
-use crate::schema::{Entity, Expr, Record, RecordSearch, Schema, Term, UserTerm};
+use crate::schema::{ElementName, Entity, Expr, Record, RecordSearch, Schema, Term, UserTerm};
 
 /// Of a set that a rule asks, so many values and records are shown.
 const MOST_SHOWN: usize = 10;
@@ -37,7 +37,7 @@ pub fn explain(
 ) -> Explanation {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
-    let printer = RulePrinter { schema, entity, element: None };
+    let printer = RulePrinter { schema, entity, element: None, name: "" };
     Explainer { printer, evaluator: Evaluator { subject, element: None, further } }.part(rule)
 }
 
@@ -71,7 +71,7 @@ impl<'a> Explainer<'a> {
                 values.push((name, shown));
                 (values, Vec::new())
             }
-            Expr::Exists(entity, condition) => self.exists(entity, condition),
+            Expr::Exists(entity, name, condition) => self.exists(entity, name, condition),
             Expr::Named(_) => (Vec::new(), Vec::new()),
             Expr::Search(search) => self.search(search),
         };
@@ -84,8 +84,13 @@ impl<'a> Explainer<'a> {
         if part.parts.is_empty() { (part.values, Vec::new()) } else { (Vec::new(), vec![part]) }
     }
 
-    fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Explanation>) {
-        let printer = self.printer.within(entity);
+    fn exists(
+        self,
+        entity: &str,
+        name: &ElementName,
+        condition: &Expr,
+    ) -> (Vec<(String, String)>, Vec<Explanation>) {
+        let printer = self.printer.within(entity, name);
         let records = match self.evaluator.subject.principal.related(entity) {
             RelatedRecords::Records(records) if !records.is_empty() => records,
             RelatedRecords::Records(_) | RelatedRecords::TooMany => {
@@ -96,14 +101,14 @@ impl<'a> Explainer<'a> {
         let each = records.iter().take(MOST_SHOWN).map(|record| {
             let evaluator = Evaluator { element: Some(record), ..self.evaluator };
             let part = Explainer { printer, evaluator }.part(condition);
-            Explanation { text: format!("{ELEMENT} = {entity} {}: {}", record.id, part.text), ..part }
+            Explanation { text: format!("{} = {entity} {}: {}", name.0, record.id, part.text), ..part }
         });
         (Vec::new(), each.collect())
     }
 
     /// The records that meet the keys, and each of them with the condition.
     fn search(self, search: &RecordSearch) -> (Vec<(String, String)>, Vec<Explanation>) {
-        let printer = self.printer.within(&search.entity);
+        let printer = self.printer.within(&search.entity, &search.name);
         let keys = self.values(search.keys.iter().map(|key| &key.value));
         let Some(records) = self.evaluator.searched(search) else {
             let unread = (search.entity.to_string(), NOT_READ.to_owned());
@@ -113,7 +118,7 @@ impl<'a> Explainer<'a> {
             let evaluator = Evaluator { element: Some(record), ..self.evaluator };
             let part = Explainer { printer, evaluator }.part(&search.condition);
             Explanation {
-                text: format!("{ELEMENT} = {} {}: {}", search.entity, record.id, part.text),
+                text: format!("{} = {} {}: {}", search.name.0, search.entity, record.id, part.text),
                 ..part
             }
         });

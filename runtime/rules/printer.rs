@@ -3,10 +3,7 @@
 //! Knows what rules say and nothing of what they come to.
 
 use super::predicate::{sign, value_text};
-use crate::schema::{Comparison, Entity, Expr, Schema, Term, UserTerm};
-
-/// What `exists` calls the record that it looks at. The checked rule has forgotten its author's word.
-pub(super) const ELEMENT: &str = "m";
+use crate::schema::{Comparison, ElementName, Entity, Expr, Schema, Term, UserTerm};
 
 /// Writes rules, by the names that the schema gives.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +12,16 @@ pub(super) struct RulePrinter<'a> {
     pub(super) entity: &'a Entity,
     /// That of the record which `exists` looks at.
     pub(super) element: Option<&'a Entity>,
+    /// What the rule calls this record; empty outside of `exists`.
+    pub(super) name: &'a str,
 }
 
 impl<'a> RulePrinter<'a> {
-    pub(super) fn within(self, element: &str) -> RulePrinter<'a> {
-        RulePrinter { element: self.schema.entity(element).map(|entity| &**entity), ..self }
+    pub(super) fn within<'b>(self, element: &str, name: &'b ElementName) -> RulePrinter<'b>
+    where
+        'a: 'b,
+    {
+        RulePrinter { element: self.schema.entity(element).map(|entity| &**entity), name: &name.0, ..self }
     }
 
     /// `user.memberships`.
@@ -49,17 +51,17 @@ impl<'a> RulePrinter<'a> {
                 let column = of.map_or("id", |entity| entity.name_of(set.column));
                 format!("{} in {}.{column}", self.term(item), self.set(&set.entity))
             }
-            Expr::Exists(entity, condition) => {
-                let condition = self.within(entity).expr(condition);
-                format!("{}.exists({ELEMENT}, {condition})", self.set(entity))
+            Expr::Exists(entity, name, condition) => {
+                let condition = self.within(entity, name).expr(condition);
+                format!("{}.exists({}, {condition})", self.set(entity), name.0)
             }
             Expr::Starts(text, prefix) => format!("{}.startsWith({})", self.term(text), self.term(prefix)),
             Expr::Ends(text, suffix) => format!("{}.endsWith({})", self.term(text), self.term(suffix)),
             Expr::Contains(text, part) => format!("{}.contains({})", self.term(text), self.term(part)),
             Expr::Named(field) => format!("has(change.{})", self.entity.at(*field).name),
             Expr::Search(search) => {
-                let condition = self.within(&search.entity).expr(&search.condition);
-                format!("exists({}, {ELEMENT}, {condition})", search.entity)
+                let condition = self.within(&search.entity, &search.name).expr(&search.condition);
+                format!("exists({}, {}, {condition})", search.entity, search.name.0)
             }
         }
     }
@@ -70,7 +72,7 @@ impl<'a> RulePrinter<'a> {
             Term::Change(field) => format!("change.{}", self.entity.at(*field).name),
             Term::Element(column) => {
                 let column = self.element.map_or("id", |entity| entity.name_of(*column));
-                format!("{ELEMENT}.{column}")
+                format!("{}.{column}", self.name)
             }
             Term::User(UserTerm::Itself) => "user".to_owned(),
             Term::User(UserTerm::Id) => "user.id".to_owned(),

@@ -106,7 +106,7 @@ impl Needs {
                 search.keys.iter().for_each(|key| self.add_term(&key.value, None));
                 self.add_rule(&search.condition);
             }
-            Expr::Exists(entity, condition) => {
+            Expr::Exists(entity, _, condition) => {
                 self.columns(entity);
                 self.add_rule(condition);
                 self.add_elements(entity, condition);
@@ -219,7 +219,7 @@ fn add_claims(rule: &Expr, claims: &mut BTreeSet<Arc<str>>) {
     }
     match rule {
         Expr::Constant(_) | Expr::Named(_) => {}
-        Expr::Not(inner) | Expr::Exists(_, inner) => add_claims(inner, claims),
+        Expr::Not(inner) | Expr::Exists(_, _, inner) => add_claims(inner, claims),
         Expr::All(rules) | Expr::Any(rules) => rules.iter().for_each(|rule| add_claims(rule, claims)),
         Expr::Holds(one) | Expr::IsNull(one) | Expr::Related(one, _) => add([one], claims),
         Expr::Compare(left, _, right)

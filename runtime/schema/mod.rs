@@ -56,7 +56,8 @@ pub use name_rules::{NameMatch, NameRule, NameRules, NameTable, PRESENCE_WORDS, 
 pub use record::Record;
 pub use render::Color;
 pub use rule::{
-    Comparison, Expr, NowForm, RecordSearch, ReferencePath, RelatedSet, Rule, SearchKey, Term, UserTerm,
+    Comparison, ElementName, Expr, NowForm, RecordSearch, ReferencePath, RelatedSet, Rule, SearchKey, Term,
+    UserTerm,
 };
 pub use source::{Format, SourceFile};
 pub use text_step::TextStep;

@@ -129,7 +129,7 @@ fn asks_of_record(rule: &Expr) -> bool {
     }
     match rule {
         Expr::Constant(_) | Expr::Named(_) => false,
-        Expr::Not(inner) | Expr::Exists(_, inner) => asks_of_record(inner),
+        Expr::Not(inner) | Expr::Exists(_, _, inner) => asks_of_record(inner),
         Expr::All(terms) | Expr::Any(terms) => terms.iter().any(asks_of_record),
         Expr::Holds(one) | Expr::IsNull(one) | Expr::Related(one, _) => term(one),
         Expr::Compare(left, _, right)

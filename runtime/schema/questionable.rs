@@ -68,7 +68,7 @@ impl Questionable {
 impl RuleReader<'_> {
     fn look(self, rule: &Expr, found: &mut Vec<Questionable>) {
         match rule {
-            Expr::Not(inner) | Expr::Exists(_, inner) => self.look(inner, found),
+            Expr::Not(inner) | Expr::Exists(_, _, inner) => self.look(inner, found),
             Expr::All(terms) | Expr::Any(terms) => terms.iter().for_each(|term| self.look(term, found)),
             Expr::Related(item, set) => found.extend(self.only_own(item, set)),
             Expr::Search(search) => {

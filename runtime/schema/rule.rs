@@ -45,7 +45,7 @@ pub enum Expr {
     /// `item in user.memberships.project`.
     Related(Term, RelatedSet),
     /// `user.memberships.exists(m, …)`: some record of the entity that belongs to the person meets the condition.
-    Exists(EntityName, Box<Expr>),
+    Exists(EntityName, ElementName, Box<Expr>),
     /// `text.startsWith(prefix)`.
     Starts(Term, Term),
     /// `text.endsWith(suffix)`.
@@ -58,10 +58,27 @@ pub enum Expr {
     Search(Box<RecordSearch>),
 }
 
+/// What a rule calls the record that an `exists` looks at. It is there to be read: conditions that differ in it alone are equal.
+#[derive(Debug, Clone)]
+pub struct ElementName(pub Arc<str>);
+
+impl PartialEq for ElementName {
+    fn eq(&self, _: &ElementName) -> bool {
+        true
+    }
+}
+
+impl From<&str> for ElementName {
+    fn from(name: &str) -> ElementName {
+        ElementName(name.into())
+    }
+}
+
 /// Which records an `exists` over a whole entity looks at, and what one of them must meet (SEMANTICS X1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordSearch {
     pub entity: EntityName,
+    pub name: ElementName,
     /// Equalities that each of the records meets, at least one. An index leads to the records of each.
     pub keys: Vec<SearchKey>,
     /// The whole condition, the equalities among it.
@@ -155,7 +172,7 @@ impl Expr {
         match self {
             Expr::Constant(_) => false,
             Expr::Named(_) => true,
-            Expr::Not(inner) | Expr::Exists(_, inner) => inner.asks_of_change(),
+            Expr::Not(inner) | Expr::Exists(_, _, inner) => inner.asks_of_change(),
             Expr::All(terms) | Expr::Any(terms) => terms.iter().any(Expr::asks_of_change),
             Expr::Holds(term) | Expr::IsNull(term) | Expr::Related(term, _) => term.is_of_change(),
             Expr::Compare(left, _, right)
@@ -174,7 +191,7 @@ impl Expr {
     pub fn looks_further(&self) -> bool {
         match self {
             Expr::Constant(_) | Expr::Named(_) => false,
-            Expr::Not(inner) | Expr::Exists(_, inner) => inner.looks_further(),
+            Expr::Not(inner) | Expr::Exists(_, _, inner) => inner.looks_further(),
             Expr::All(terms) | Expr::Any(terms) => terms.iter().any(Expr::looks_further),
             Expr::Holds(term) | Expr::IsNull(term) | Expr::Related(term, _) => term.looks_further(),
             Expr::Compare(left, _, right)

@@ -210,7 +210,7 @@ fn exists() -> BoxedStrategy<Expr> {
         2 => prop::collection::vec(test(Scope::Element), 0..3).prop_map(Expr::All),
         1 => prop::collection::vec(test(Scope::Element), 0..3).prop_map(Expr::Any),
     ];
-    condition.prop_map(|condition| Expr::Exists("Membership".into(), Box::new(condition))).boxed()
+    condition.prop_map(|condition| Expr::Exists("Membership".into(), "m".into(), Box::new(condition))).boxed()
 }
 
 fn related() -> BoxedStrategy<Expr> {

@@ -47,7 +47,8 @@ fn schema() -> Schema {
             // By a rule of its own that asks for records of the person.
             "Bill" => {
                 let editor = club::equal(Term::Element(Column::Field(OF_ROLE)), club::says("editor"));
-                entity.access.list = club::rule(Expr::Exists("Membership".into(), Box::new(editor)));
+                entity.access.list =
+                    club::rule(Expr::Exists("Membership".into(), "m".into(), Box::new(editor)));
             }
             _ => {}
         }
@@ -60,7 +61,7 @@ fn twin() -> Expr {
     let same = |field| club::equal(Term::Element(Column::Field(field)), club::own(field));
     let keys = vec![SearchKey { column: Column::Field(PROJECT), value: club::own(PROJECT) }];
     let condition = Expr::All(vec![same(PROJECT), same(TITLE)]);
-    Expr::Search(Box::new(RecordSearch { entity: "Task".into(), keys, condition }))
+    Expr::Search(Box::new(RecordSearch { entity: "Task".into(), name: "m".into(), keys, condition }))
 }
 
 /// Small enough that bounds are met.

@@ -86,6 +86,7 @@ pub(crate) fn editor() -> Expr {
     let same = equal(element(OF_PROJECT), own(PROJECT));
     Expr::Exists(
         "Membership".into(),
+        "m".into(),
         Box::new(Expr::All(vec![same, equal(element(OF_ROLE), says("editor"))])),
     )
 }
@@ -202,7 +203,12 @@ pub(crate) fn further(schema: &Schema) -> Schema {
             equal(element(OF_USER), me()),
             equal(element(OF_ROLE), says("editor")),
         ]);
-        Expr::Search(Box::new(RecordSearch { entity: "Membership".into(), keys, condition }))
+        Expr::Search(Box::new(RecordSearch {
+            entity: "Membership".into(),
+            name: "m".into(),
+            keys,
+            condition,
+        }))
     };
     // exists(Membership, m, m.project == project && m.role == 'editor' && m.id != id)
     let another_editor = {
@@ -213,13 +219,18 @@ pub(crate) fn further(schema: &Schema) -> Schema {
             equal(element(OF_ROLE), says("editor")),
             other,
         ]);
-        Expr::Search(Box::new(RecordSearch { entity: "Membership".into(), keys, condition }))
+        Expr::Search(Box::new(RecordSearch {
+            entity: "Membership".into(),
+            name: "m".into(),
+            keys,
+            condition,
+        }))
     };
     // exists(Bill, b, b.task == id)
     let billed = {
         let keys = vec![SearchKey { column: Column::Field(FieldIndex(0)), value: Term::Record(Column::Id) }];
         let condition = equal(element(FieldIndex(0)), Term::Record(Column::Id));
-        Expr::Search(Box::new(RecordSearch { entity: "Bill".into(), keys, condition }))
+        Expr::Search(Box::new(RecordSearch { entity: "Bill".into(), name: "m".into(), keys, condition }))
     };
     let with = |entity: &Arc<Entity>| {
         let mut entity = (**entity).clone();

@@ -116,7 +116,7 @@ impl<'a> Oracle<'a> {
                     compared(&self.plain(item)?, Comparison::Eq, &other)
                 }))
             }
-            Expr::Exists(entity, condition) => {
+            Expr::Exists(entity, _, condition) => {
                 self.has_set(entity)?;
                 let belonging = self.asker.belonging(entity);
                 any(belonging.map(|record| Oracle { element: Some(record), ..*self }.holds(condition)))

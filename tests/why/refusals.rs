@@ -50,18 +50,18 @@ fn cases() -> Vec<Case> {
             "Task update",
             &[
                 NOT_OWN,
-                "user.memberships.exists(m, m.project == project && m.role == \"editor\"): false [m = Membership \
-                 0190a000-0000-7000-8000-000000000002: m.project == project && m.role == \"editor\": false (m.project = \"p1\", \
-                 project = \"p1\", m.role = \"viewer\")]",
+                "user.memberships.exists(own, own.project == project && own.role == \"editor\"): false [own = Membership \
+                 0190a000-0000-7000-8000-000000000002: own.project == project && own.role == \"editor\": false (own.project = \"p1\", \
+                 project = \"p1\", own.role = \"viewer\")]",
             ],
         ),
         case("ben", "PUT /api/tasks", 11, title()).by(
             "Task update",
             &[
                 NOT_OWN,
-                "user.memberships.exists(m, m.project == project && m.role == \"editor\"): false [m = Membership \
-                 0190a000-0000-7000-8000-000000000002: m.project == project && m.role == \"editor\": false (m.project = \"p1\", \
-                 project = \"p1\", m.role = \"viewer\")]",
+                "user.memberships.exists(own, own.project == project && own.role == \"editor\"): false [own = Membership \
+                 0190a000-0000-7000-8000-000000000002: own.project == project && own.role == \"editor\": false (own.project = \"p1\", \
+                 project = \"p1\", own.role = \"viewer\")]",
             ],
         ),
         case("cy", "PATCH /api/tasks", 11, title()).hidden().by("Task read", &[CY]),
@@ -100,13 +100,13 @@ fn cases() -> Vec<Case> {
             .told("UNKNOWN_REFERENCE", "missing_reference"),
         case("ben", "DELETE /api/tickets", 31, Value::Null).by(
             "Ticket delete",
-            &["exists(Membership, m, m.person == user.id && m.role == \"editor\"): false (user.id = \"ben\") [m = Membership \
-               0190a000-0000-7000-8000-000000000002: m.person == user.id && m.role == \"editor\": false (m.person = \"ben\", \
-               user.id = \"ben\", m.role = \"viewer\")]"],
+            &["exists(Membership, seat, seat.person == user.id && seat.role == \"editor\"): false (user.id = \"ben\") [seat = Membership \
+               0190a000-0000-7000-8000-000000000002: seat.person == user.id && seat.role == \"editor\": false (seat.person = \"ben\", \
+               user.id = \"ben\", seat.role = \"viewer\")]"],
         ),
         case("cy", "DELETE /api/tickets", 31, Value::Null).by(
             "Ticket delete",
-            &["exists(Membership, m, m.person == user.id && m.role == \"editor\"): false (user.id = \"cy\")"],
+            &["exists(Membership, seat, seat.person == user.id && seat.role == \"editor\"): false (user.id = \"cy\")"],
         ),
         case("ada", "PATCH /api/articles", 41, title()).by("Article update", &["false: false"]),
         case("ada", "DELETE /api/articles", 41, Value::Null).by("Article delete", &["false: false"]),

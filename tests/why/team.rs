@@ -31,7 +31,7 @@ pub(super) const TEXTS: [(&str, &str); 9] = [
          code = { type = \"text\", unique = true }\n\
          [access]\nread = \"project in user.memberships.project\"\nlist = \"status != 'archived'\"\n\
          create = \"owner == user.id\"\n\
-         update = \"owner == user.id || user.memberships.exists(m, m.project == project && m.role == 'editor')\"\n\
+         update = \"owner == user.id || user.memberships.exists(own, own.project == project && own.role == 'editor')\"\n\
          delete = \"owner == user.id && status == 'done'\"\n\
          lease = \"owner == user.id\"\n",
     ),
@@ -47,7 +47,7 @@ pub(super) const TEXTS: [(&str, &str); 9] = [
          project = { type = \"ref\", entity = \"Project\" }\n\
          task = { type = \"ref\", entity = \"Task\", on_delete = \"set_null\" }\n\
          [access]\nread = \"true\"\ncreate = \"true\"\nupdate = \"project.lead == user.id\"\n\
-         delete = \"exists(Membership, m, m.person == user.id && m.role == 'editor')\"\n",
+         delete = \"exists(Membership, seat, seat.person == user.id && seat.role == 'editor')\"\n",
     ),
     (
         "article.toml",

@@ -49,7 +49,7 @@ fn related(item: Term, column: Column) -> Expr {
 }
 
 fn exists(condition: Expr) -> Expr {
-    Expr::Exists("Membership".into(), Box::new(condition))
+    Expr::Exists("Membership".into(), "m".into(), Box::new(condition))
 }
 
 fn size(term: Term) -> Term {
@@ -202,7 +202,7 @@ fn conditions() -> Vec<(&'static str, Expr)> {
         ),
         (
             "user.tasks.exists(t, t.owner == owner)",
-            Expr::Exists("Task".into(), Box::new(eq(element(OWNER), record(OWNER)))),
+            Expr::Exists("Task".into(), "m".into(), Box::new(eq(element(OWNER), record(OWNER)))),
         ),
     ]
 }

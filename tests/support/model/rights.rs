@@ -113,7 +113,7 @@ fn rule(expr: &Expr, element: Option<&EntityName>, asked: &mut Asked) {
             term(item, element, asked);
             asked.entry(set.entity.clone()).or_default().insert(set.column);
         }
-        Expr::Exists(entity, condition) => {
+        Expr::Exists(entity, _, condition) => {
             asked.entry(entity.clone()).or_default();
             rule(condition, Some(entity), asked);
         }

@@ -202,7 +202,7 @@ fn collect(rule: &Expr, found: &mut Vec<EntityName>) {
         Expr::Not(inner) => collect(inner, found),
         Expr::All(terms) | Expr::Any(terms) => terms.iter().for_each(|term| collect(term, found)),
         Expr::Related(_, RelatedSet { entity, .. }) => found.push(entity.clone()),
-        Expr::Exists(entity, condition) => {
+        Expr::Exists(entity, _, condition) => {
             found.push(entity.clone());
             collect(condition, found);
         }

@@ -61,7 +61,7 @@ impl Question<'_> {
                 });
                 joined(each, wanted)
             }
-            (Expr::Exists(entity, condition), _) => {
+            (Expr::Exists(entity, _, condition), _) => {
                 let each = self
                     .asker
                     .belonging(entity)

@@ -366,7 +366,8 @@ fn exists(
     match element(of, word, arguments, scope) {
         Ok((name, entity, inner)) => {
             let scope = RuleScope { element: Some((name, entity)), ..scope };
-            Expr::Exists(entity.name.clone(), Box::new(condition(inner, scope, problems)))
+            let condition = condition(inner, scope, problems);
+            Expr::Exists(entity.name.clone(), name.into(), Box::new(condition))
         }
         Err(problem) => {
             if !scope.is_in_doubt(of) {

@@ -33,7 +33,12 @@ pub(super) fn search(
             if keys.is_empty() && problems.len() == before && !scope.is_in_doubt(inner) {
                 problems.push(no_key(node, name, entity, &condition));
             }
-            Expr::Search(Box::new(RecordSearch { entity: entity.name.clone(), keys, condition }))
+            Expr::Search(Box::new(RecordSearch {
+                entity: entity.name.clone(),
+                name: name.into(),
+                keys,
+                condition,
+            }))
         }
         Err(problem) => {
             if !scope.is_in_doubt(node) {
