@@ -1,6 +1,6 @@
 /**
- * `tidewire serve` in a real browser: the first administrator, who sees what, and what a page does when a login ends while it is
- * used.
+ * `tidewire serve` in a real browser: the first administrator, who sees what, and what a page does when a login is revoked while it
+ * is used. One that expires has a file of its own, because it takes its minute.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -110,7 +110,7 @@ test('each user sees and changes what is theirs; an anonymous visitor is told so
   noComplaints(visitor);
 });
 
-test('a login that ends while the page is used is asked for again, and nothing that was typed is lost', async () => {
+test('a login that is revoked while the page is used is asked for again, and nothing that was typed is lost', async () => {
   const { ben } = await people();
   await inContext(chrome(), async (context) => {
     const page = await tab(context, '/_/login?next=/_/e/notes');
