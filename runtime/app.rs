@@ -227,12 +227,13 @@ impl App {
             self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics, tls };
+        let heard_by_leases = self.event_bus.listen();
         self.sessions.leases().load().await;
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
             let users = self.sessions.follow_users(self.event_bus.listen());
-            let leases = self.sessions.leases().keep();
+            let leases = self.sessions.leases().keep(heard_by_leases);
             let resets = self.identities.send_resets();
             tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases, resets);
         };

@@ -339,3 +339,129 @@ async fn a_caller_without_the_lease_does_not_learn_where_a_user_is() {
     let present = refused(&mut eve, "lease:pass", pass).await;
     assert_eq!((elsewhere.as_str(), present.as_str()), ("LEASE_LOST", "LEASE_LOST"));
 }
+
+/// A draft that is changed under a lease alone, beside all by which the server writes to one: it goes with its shelf, copies the
+/// name of the shelf, expires, is deleted by a wish and changed by a remark.
+async fn required() -> TestApp {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        ("shelf", "entity = 'Shelf'\nplural = 'shelves'\n[fields]\nname = { type = 'text' }\n"),
+        (
+            "draft",
+            "entity = 'Draft'\nlease = 'required'\nexpires = 'until'\n[fields]\ntitle = { type = 'text' }\n\
+             until = { type = 'datetime' }\nshelf_name = { type = 'text', from = 'shelf.name' }\n\
+             shelf = { type = 'ref', entity = 'Shelf', on_delete = 'cascade' }\n",
+        ),
+        (
+            "wish",
+            "entity = 'Wish'\nplural = 'wishes'\n[fields]\ndraft = { type = 'uuid' }\n\
+             [[on]]\nevent = 'create'\ndelete = 'Draft'\nwhere = 'target.id == draft'\n",
+        ),
+        (
+            "remark",
+            "entity = 'Remark'\n[fields]\ndraft = { type = 'uuid' }\ntext = { type = 'text' }\n\
+             [[on]]\nevent = 'create'\nupdate = 'Draft'\nwhere = 'target.id == draft'\nset = { title = 'text' }\n",
+        ),
+    ] {
+        std::fs::write(folder.path().join(format!("{file}.toml")), text).unwrap();
+    }
+    let schema = tidewire::schema::load(folder.path()).unwrap_or_else(|errors| panic!("{errors}")).schema;
+    TestApp::over(schema.into(), |_| {}).await
+}
+
+/// A draft on a shelf of its own.
+async fn draft(app: &TestApp) -> (Value, Value) {
+    let client = app.client_as("ada");
+    let shelf = client.create("shelves", json!({"name": "a"})).await;
+    let draft = client.create("drafts", json!({"title": "a", "shelf": shelf["id"]})).await;
+    (shelf, draft)
+}
+
+fn path(plural: &str, record: &Value) -> String {
+    format!("/api/{plural}/{}", record["id"].as_str().unwrap())
+}
+
+/// By what a draft goes.
+#[derive(Debug, Clone, Copy)]
+enum Going {
+    Holder,
+    Cascade,
+    Trigger,
+    Expiry,
+}
+
+#[tokio::test]
+async fn a_lease_ends_with_its_record_in_whatever_way_that_goes() {
+    let app = required().await;
+    for going in [Going::Holder, Going::Cascade, Going::Trigger, Going::Expiry] {
+        let (shelf, draft) = draft(&app).await;
+        let resource = format!("Draft/{}", draft["id"].as_str().unwrap());
+        let (mut ada, mut ben) = (socket(&app, "ada").await, socket(&app, "ben").await);
+        let fence = acquire(&mut ada, &resource).await;
+        assert_eq!(refused(&mut ben, "lease:acquire", json!({"resource": resource})).await, "LEASE_HELD");
+        let number = fence.to_string();
+        let under = [("if-lease", number.as_str())];
+        let (holder, other, at) = (app.client_as("ada"), app.client_as("ben"), path("drafts", &draft));
+        match going {
+            Going::Holder => {
+                assert_eq!(holder.call_with("DELETE", &at, Value::Null, &under).await.status, 204);
+            }
+            Going::Cascade => other.delete(&path("shelves", &shelf)).await,
+            Going::Trigger => drop(other.create("wishes", json!({"draft": draft["id"]})).await),
+            Going::Expiry => {
+                let past = json!({"until": "2001-01-01T00:00:00Z"});
+                assert_eq!(holder.call_with("PATCH", &at, past, &under).await.status, 200);
+            }
+        }
+        let lost = ada.expect("lease:lost").await;
+        assert_eq!(lost["payload"], json!({"resource": resource, "fence": fence}), "{going:?}");
+        let freed = ben.expect("lease:changed").await;
+        assert_eq!(freed["payload"], json!({"resource": resource, "holder": null}), "{going:?}");
+        app.wait_for_metric("tidewire_leases", 0.0).await;
+        assert_eq!(refused(&mut ben, "lease:acquire", json!({"resource": resource})).await, "NOT_FOUND");
+
+        // Another record with the same id has nothing of it.
+        other.create("drafts", json!({"id": draft["id"], "title": "b"})).await;
+        let fresh = acquire(&mut ben, &resource).await;
+        assert!(fresh > fence, "{going:?}");
+        let stale = holder.call_with("PATCH", &at, json!({"title": "c"}), &under).await;
+        assert_eq!((stale.status, &stale.json["code"]), (412, &json!("LEASE_LOST")), "{going:?}");
+        let renewed = json!({"resource": resource, "fence": fence});
+        assert_eq!(refused(&mut ada, "lease:renew", renewed).await, "LEASE_LOST", "{going:?}");
+        ask(&mut ben, "lease:release", json!({"resource": resource, "fence": fresh})).await;
+        ada.nothing_else().await;
+        ben.nothing_else().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_writes_by_itself_needs_no_lease_and_ends_none() {
+    let app = required().await;
+    let (shelf, draft) = draft(&app).await;
+    let resource = format!("Draft/{}", draft["id"].as_str().unwrap());
+    let mut ada = socket(&app, "ada").await;
+    let fence = acquire(&mut ada, &resource).await.to_string();
+    let (other, at) = (app.client_as("ben"), path("drafts", &draft));
+    assert_eq!(other.any("PATCH", &at, json!({"title": "x"})).await.0, 428);
+    other.patch(&path("shelves", &shelf), json!({"name": "b"})).await;
+    other.create("remarks", json!({"draft": draft["id"], "text": "said"})).await;
+    let now = other.get(&at).await;
+    assert_eq!((&now["shelf_name"], &now["title"]), (&json!("b"), &json!("said")), "{now}");
+    let written =
+        app.client_as("ada").call_with("PATCH", &at, json!({"title": "y"}), &[("if-lease", &fence)]).await;
+    assert_eq!(written.status, 200, "the holder still has it: {}", written.text);
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn the_holder_of_a_lease_hears_of_another_users_delete() {
+    let app = TestApp::start().await;
+    let resource = task(&app).await;
+    let mut ada = socket(&app, "ada").await;
+    let (mut other, fence) = (socket(&app, "ada").await, acquire(&mut ada, &resource).await);
+    app.client_as("ben").delete(&address(&resource)).await;
+    for tab in [&mut ada, &mut other] {
+        let lost = tab.expect("lease:lost").await;
+        assert_eq!(lost["payload"], json!({"resource": resource, "fence": fence}));
+    }
+}

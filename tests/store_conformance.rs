@@ -52,6 +52,7 @@ macro_rules! of_writes {
                 where_a_lease_is_required_no_client_writes_without_one;
                 a_lease_is_for_those_who_may_update;
                 the_server_ends_a_lease_by_its_number_and_nothing_is_logged;
+                a_lease_ends_with_its_record;
             }
             mutations {
                 a_repeated_mutation_gets_todays_record;

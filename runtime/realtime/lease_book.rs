@@ -118,6 +118,10 @@ impl LeaseBook {
         self.held.is_empty()
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &HeldLease> {
+        self.held.values()
+    }
+
     pub fn of(&self, resource: &Resource) -> Option<&HeldLease> {
         self.held.get(self.by_resource.get(resource)?)
     }

@@ -1,8 +1,10 @@
 //! `Leases`: commits what connections want of leases, keeps the book of what is held, ends what is due, and tells holders and
 //! those who wait.
 //!
-//! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), deadlines in the book.
+//! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), which also ends a lease with its record.
+//! Deadlines are judged in the book.
 
+mod gone;
 mod seat;
 mod telling;
 
@@ -11,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use futures_util::future::OptionFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +25,7 @@ use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
 use crate::config::RealtimeConfig;
 use crate::env::Env;
+use crate::event_bus::Batches;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
 use crate::presence::{Look, Presence};
@@ -210,23 +214,36 @@ impl Leases {
         Ok(state)
     }
 
-    /// Ends what is due, until the server stops.
-    pub async fn keep(&self) {
+    /// Ends what is due, and what `batches` take the record from, until the server stops.
+    pub async fn keep(&self, mut batches: Batches) {
+        let (mut committing, mut look_again) = (true, None);
         loop {
             let due = self.state.lock().book.take_due(Instant::now());
             for lease in due {
                 self.end(&lease).await;
             }
             let next = self.state.lock().book.next_due();
-            let sleeping = async {
-                match next {
-                    Some(next) => sleep_until(next).await,
-                    None => std::future::pending().await,
-                }
+            let next = next.into_iter().chain(look_again).min();
+            let sleeping = OptionFuture::from(next.map(sleep_until));
+            let looked = tokio::select! {
+                heard = batches.next(), if committing => match heard {
+                    Some(heard) => self.hear(&heard).await,
+                    None => {
+                        committing = false;
+                        Ok(())
+                    }
+                },
+                Some(()) = sleeping => match look_again {
+                    Some(at) if at <= Instant::now() => {
+                        look_again = None;
+                        self.forget_gone().await
+                    }
+                    Some(_) | None => continue,
+                },
+                () = self.changed.notified() => continue,
             };
-            tokio::select! {
-                () = sleeping => {}
-                () = self.changed.notified() => {}
+            if looked.is_err() {
+                look_again = Some(Instant::now() + AGAIN);
             }
         }
     }
@@ -280,13 +297,7 @@ impl Leases {
         let resource = &lease.resource;
         let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
         match self.repository.lease(None, &request).await {
-            Ok(_) | Err(RepositoryError::NotFound { .. }) => {
-                self.state.lock().book.forget(lease.fence);
-                self.metrics.presence.lease_ends.inc();
-                self.show(resource).await;
-                self.tell_loss(lease);
-                self.tell_waiting(resource, None, None);
-            }
+            Ok(_) | Err(RepositoryError::NotFound { .. }) => self.has_ended(lease).await,
             Err(error) => {
                 tracing::warn!(%error, "a lease could not be ended; it is tried again");
                 self.state.lock().book.put_off(lease.fence, Instant::now() + AGAIN);
@@ -358,13 +369,19 @@ impl Leases {
             ends: now + self.lasts,
             by,
         };
-        let is_new = {
+        let (is_new, former) = {
             let mut state = self.state.lock();
-            let is_new = state.book.of(resource).is_none_or(|known| known.fence != fence);
+            let former = state.book.of(resource).filter(|known| known.fence != fence).cloned();
+            let is_new = former.is_some() || state.book.of(resource).is_none();
             state.book.hold(lease, now);
-            is_new
+            (is_new, former)
         };
         self.changed.notify_one();
+        // Its record was deleted and made again, or its time was over, and this is heard before it was ended. What is passed has no
+        // connection.
+        if let Some(former) = former.filter(|_| by.is_some()) {
+            self.tell_loss(&former);
+        }
         if is_new {
             self.metrics.presence.lease_grants.inc();
             self.tell_waiting(resource, Some(holder), Some(until));

@@ -81,11 +81,8 @@ pub trait Store: Send + Sync + 'static {
     /// entry counts, and no records.
     fn survey<'a>(&'a self, scope: Option<&'a Scope>, since: &'a Position) -> ReadFuture<'a, At<Survey>>;
 
-    /// Every lease that was held at the last commit, expired ones among them: for a server that starts. A backend that is
-    /// never started again has none.
-    fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>> {
-        Box::pin(async { Ok(self.head().await?.map(|()| Vec::new())) })
-    }
+    /// Every lease that was held at the last commit, expired ones among them: for a server that starts, or that learns of a delete.
+    fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>>;
 
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> ReadFuture<'_, At<()>>;

@@ -239,3 +239,29 @@ pub(super) async fn the_server_ends_a_lease_by_its_number_and_nothing_is_logged<
     assert_eq!(studio.store.commit(end(None)).await.map(state), Ok(free), "whatever there is");
     assert_eq!(studio.log(0).len(), head, "nothing of it is in the log");
 }
+
+pub(super) async fn a_lease_ends_with_its_record<F: Fixture>() {
+    let studio = studio::<F>(true).await;
+    let (note, part) = (acquire(&studio, "ada", "Note", 2).await, acquire(&studio, "bo", "Part", 4).await);
+    let gone = writes(&studio, "ada", 0, vec![delete("Note", 2)], &[note]).await;
+    assert_eq!(gone, Ok(()), "its part goes along");
+    assert_eq!(studio.store.leases().await.unwrap().value, []);
+    let again = || create("Note", 2, vec![words("a"), tidewire::schema::Value::Null]);
+    studio.commit([again(), create("Part", 4, vec![link(2)])]).await.unwrap();
+    for (name, entity, n, fence) in [("bo", "Part", 4, part), ("ada", "Note", 2, note)] {
+        let renewed = LeaseAct::Renew { fence, until: UNTIL };
+        let renewed = wants(&studio, name, 0, op(entity, n, renewed)).await;
+        assert_eq!(renewed, Err(CommitError::LeaseLost { op: 0 }), "{entity}");
+        assert_eq!(writes(&studio, name, 0, vec![delete(entity, n)], &[fence]).await, LOST, "{entity}");
+    }
+    let fresh = acquire(&studio, "bo", "Note", 2).await;
+    assert!(fresh > note.max(part), "it is another record, and its lease is free");
+
+    let refused = writes(&studio, "bo", 0, vec![delete("Note", 2), titled("Note", 9, "x")], &[fresh]).await;
+    assert_eq!(refused, Err(CommitError::NotFound { op: 1 }));
+    let kept = writes(&studio, "bo", 0, vec![titled("Note", 2, "b")], &[fresh]).await;
+    assert_eq!(kept, Ok(()), "a delete that was taken back ends nothing");
+    let system = Unit { asker: Asker::System, ..unit([delete("Note", 2), again()]) };
+    studio.store.commit(system).await.unwrap();
+    assert_eq!(writes(&studio, "bo", 0, vec![titled("Note", 2, "c")], &[fresh]).await, LOST);
+}

@@ -1,5 +1,5 @@
-//! Random units of persons under rules, on SQLite and on the memory model: the same outcomes, principals, lists, counts,
-//! histories, differences and rights entries for every user.
+//! Random units of persons under rules, on SQLite and on the memory model: the same outcomes, leases, principals, lists,
+//! counts, histories, differences and rights entries for every user.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use tidewire::schema::{
     Column, EntityName, Expr, FieldIndex, Generation, History, RecordSearch, Schema, SearchKey, Term, Value,
 };
 use tidewire::store::{
-    ActivityPage, ActivityQuery, ActivitySight, Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope,
-    SortBy, Unit, Who,
+    ActivityPage, ActivityQuery, ActivitySight, Count, Differ, Direction, Expand, LeaseAct, LeaseOp,
+    LeaseProof, LogLimit, Op, Query, RecordLease, Scope, SortBy, Unit, Who,
 };
 
 use super::told;
@@ -25,7 +25,7 @@ use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
 const ENTITIES: [&str; 7] = ["User", "Project", "Membership", "Task", "Comment", "Ledger", "Bill"];
 
-/// The club's schema, with histories, a searched title, a unique text, numbered tasks, rules for lists and write rules that look further; two
+/// The club's schema, with leases that are required, histories, a searched title, a unique text, numbered tasks, rules for lists and write rules that look further; two
 /// memberships refer to the same person.
 fn schema() -> Schema {
     Schema::new(club::further(&club::schema()).entities().map(|entity| {
@@ -50,6 +50,7 @@ fn schema() -> Schema {
                 entity.access.list =
                     club::rule(Expr::Exists("Membership".into(), "m".into(), Box::new(editor)));
             }
+            "Ledger" => entity.lease_required = true,
             _ => {}
         }
         entity
@@ -197,17 +198,47 @@ fn who() -> impl Strategy<Value = Who> {
     prop_oneof![1 => Just(Who::System), 9 => person().prop_map(Who::Person)]
 }
 
+/// A number that some lease may have.
+fn fence() -> impl Strategy<Value = u64> {
+    1..8u64
+}
+
+/// What is wanted of the lease of a record. Few entities, so that leases and writes meet. Some leases end within a story.
+fn lease_op() -> impl Strategy<Value = Op> {
+    let until = || (0..25i64).prop_map(|after| Timestamp(NOON.0 + after));
+    let to = prop::sample::select(&PEOPLE[..])
+        .prop_map(|name| Arc::new(Person { id: Some(name.into()), ..Person::default() }));
+    let act = prop_oneof![
+        6 => until().prop_map(|until| LeaseAct::Acquire { until }),
+        2 => (fence(), until()).prop_map(|(fence, until)| LeaseAct::Renew { fence, until }),
+        2 => (fence(), to, until()).prop_map(|(fence, to, until)| LeaseAct::Pass { fence, to, until }),
+        1 => fence().prop_map(|fence| LeaseAct::Release { fence }),
+        1 => prop::option::of(fence()).prop_map(|fence| LeaseAct::End { fence }),
+    ];
+    let leased = prop::sample::select(&["Task", "Task", "Ledger"][..]);
+    leased.prop_flat_map(|entity| record_id(entity).prop_map(move |id| (entity, id))).prop_flat_map(
+        move |(entity, id)| {
+            let of = move |act| LeaseOp { entity: entity.into(), id: id.clone(), act };
+            act.clone().prop_map(move |act| Op::Lease(Box::new(of(act))))
+        },
+    )
+}
+
 fn some_unit() -> impl Strategy<Value = Unit> {
-    let asker = prop_oneof![1 => Just(Asker::System), 4 => person().prop_map(Asker::Person)];
+    let asker = || prop_oneof![1 => Just(Asker::System), 4 => person().prop_map(Asker::Person)];
     let ops = prop_oneof![4 => prop::collection::vec(op(), 1..2), 3 => prop::collection::vec(op(), 2..6)];
     let mid = prop_oneof![5 => Just(None), 1 => "[mn]".prop_map(Some)];
-    (asker, ops, mid).prop_map(|(asker, ops, mid)| {
+    let proof = prop::option::weighted(0.15, (0..2usize, fence()));
+    let writes = (asker(), ops, mid, proof).prop_map(|(asker, ops, mid, proof)| {
         let unit = match mid {
             Some(mid) => named(&mid, 1, ops),
             None => unit(ops),
         };
-        Unit { asker, ..unit }
-    })
+        let leases = proof.map(|(op, fence)| LeaseProof { op, fence }).into_iter().collect();
+        Unit { asker, leases, ..unit }
+    });
+    let leases = (asker(), lease_op()).prop_map(|(asker, op)| Unit { asker, ..unit([op]) });
+    prop_oneof![4 => writes, 1 => leases]
 }
 
 fn condition(entity: &'static str) -> impl Strategy<Value = Condition> {
@@ -428,6 +459,7 @@ proptest! {
                 }
             }
             assert_eq!(sqlite.log(0), memory.log(0));
+            assert_eq!(leases(&sqlite), leases(&memory));
             assert_eq!(announced(&mut sqlite).await, announced(&mut memory).await);
             let both = [&sqlite, &memory];
             same_rights(both);
@@ -456,6 +488,13 @@ fn first() -> Vec<Op> {
     let members = [club::member(11, "ada", 1, "editor"), club::member(12, "bo", 1, "viewer")];
     let tasks = [club::task(21, 1, Some("ada")), club::task(22, 2, Some("bo")), club::task(23, 1, None)];
     people.into_iter().chain(projects).chain(members).chain(tasks.map(club::unnumbered)).collect()
+}
+
+/// Those that are stored, by their numbers.
+fn leases(studio: &Studio) -> Vec<RecordLease> {
+    let mut all = studio.store.leases().now().unwrap().value;
+    all.sort_by_key(|row| row.lease.fence);
+    all
 }
 
 /// Every change with the persons whose rights it concerns, in the order of their names.

@@ -12,7 +12,7 @@ use tidewire::rules::{Person, Principal};
 use tidewire::schema::EntityName;
 use tidewire::store::{
     ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
-    LogPage, Outcome, Past, Query, ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
+    LogPage, Outcome, Past, Query, ReadFuture, RecordLease, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// `trait Store` of a store that never waits. `answers_at_once!` makes a `Store` of it.
@@ -36,6 +36,7 @@ pub(crate) trait AtOnce: Send + Sync + 'static {
     ) -> Result<At<Option<Past>>, StoreError>;
     fn activity(&self, query: &ActivityQuery) -> Result<At<ActivityPage>, StoreError>;
     fn survey(&self, scope: Option<&Scope>, since: &Position) -> Result<At<Survey>, StoreError>;
+    fn leases(&self) -> Result<At<Vec<RecordLease>>, StoreError>;
     fn head(&self) -> Result<At<()>, StoreError>;
 }
 
@@ -144,6 +145,10 @@ macro_rules! hands_on {
                     since: &'a Position,
                 ) -> ReadFuture<'a, At<Survey>> {
                     $answer($asked::survey($to(self, "survey"), scope, since))
+                }
+
+                fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>> {
+                    $answer($asked::leases($to(self, "leases")))
                 }
 
                 fn head(&self) -> ReadFuture<'_, At<()>> {

@@ -14,7 +14,7 @@ use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, CommitError, Count, Counted, LeaseState, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus,
-    Outcome, Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
+    Outcome, Past, Query, RecordLease, Scope, StoreError, Stored, Survey, Tally, Unit,
 };
 use tokio::sync::watch;
 
@@ -167,6 +167,10 @@ impl AtOnce for Puppet {
 
     fn survey(&self, _: Option<&Scope>, _: &Position) -> Result<At<Survey>, StoreError> {
         Ok(at(Survey::default()))
+    }
+
+    fn leases(&self) -> Result<At<Vec<RecordLease>>, StoreError> {
+        Ok(at(Vec::new()))
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

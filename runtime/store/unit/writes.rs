@@ -151,6 +151,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         let before = record.to_json(&relation.entity);
         self.log.reserve(before.len())?;
         self.transaction.delete(relation, &record, self.log.head().next()).await?;
+        // Else the next record with this id would have it.
+        self.transaction.set_lease(relation, &record.id, None).await?;
         self.end_checks.removed(relation, &record.id);
         let images = Images { before: Some(before), ..Images::default() };
         self.enter(relation, ChangeOp::Delete, images, Rows { old: Some(record), new: None });

@@ -102,6 +102,7 @@ impl Draft<'_> {
         let entity = self.store.schema.entity(&key.0).unwrap().clone();
         let record = self.state.records.remove(&key).unwrap();
         self.setters.retain(|(setter, _), _| *setter != key);
+        self.state.leases.remove(&key);
         let version = record.version;
         self.log(&entity, (Some(record), None), Vec::new())?;
         self.state.tombstones.insert(key, (version, self.state.seq));

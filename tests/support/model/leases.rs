@@ -1,12 +1,14 @@
 //! The model's leases: one row for each record, and a number that only grows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::Person;
 use tidewire::schema::{Entity, Operation};
-use tidewire::store::{CommitError, LeaseAct, LeaseOp, LeaseState, OpResult, OpStatus};
+use tidewire::store::{CommitError, Lease, LeaseAct, LeaseOp, LeaseState, OpResult, OpStatus, RecordLease};
 
+use super::Key;
 use super::sight::asker;
 use super::unit::{Draft, Judge};
 use crate::support::oracle::Everything;
@@ -16,6 +18,15 @@ pub(super) struct ModelLease {
     holder: Arc<str>,
     fence: u64,
     until: Timestamp,
+}
+
+/// Every lease, expired or not.
+pub(super) fn stored(leases: &BTreeMap<Key, ModelLease>) -> Vec<RecordLease> {
+    let row = |((entity, id), lease): (&Key, &ModelLease)| {
+        let ModelLease { holder, fence, until } = lease.clone();
+        RecordLease { entity: entity.clone(), id: id.clone(), lease: Lease { holder, fence, until } }
+    };
+    leases.iter().map(row).collect()
 }
 
 impl Draft<'_> {

@@ -38,7 +38,7 @@ use tidewire::rules::{Person, Principal};
 use tidewire::schema::{Entity, EntityName, Generation, Record, Schema};
 use tidewire::store::{
     ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage,
-    LogLimit, LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    LogLimit, LogPage, Outcome, Past, Query, RecordLease, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
 
@@ -211,6 +211,10 @@ impl AtOnce for MemoryStore {
     fn survey(&self, scope: Option<&Scope>, since: &Position) -> Result<At<Survey>, StoreError> {
         scope.map(|scope| self.entity(scope.entity())).transpose()?;
         self.read(|state| Ok(state.survey(scope, since, &self.epoch)))
+    }
+
+    fn leases(&self) -> Result<At<Vec<RecordLease>>, StoreError> {
+        self.read(|state| Ok(leases::stored(&state.leases)))
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

@@ -20,7 +20,7 @@ use tidewire::store::relations::Relations;
 use tidewire::store::unit::{self, Fault, Prefetch, Transaction, UnitContext};
 use tidewire::store::{
     ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage,
-    LogLimit, LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    LogLimit, LogPage, Outcome, Past, Query, RecordLease, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
 
@@ -164,6 +164,17 @@ impl AtOnce for OverlayBackend {
             let changes: Vec<_> = bare.collect();
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
+        })
+    }
+
+    fn leases(&self) -> Result<At<Vec<RecordLease>>, StoreError> {
+        self.at(|base| {
+            let rows = base.leases.iter().map(|(key, lease)| RecordLease {
+                entity: key.entity.clone(),
+                id: key.id.clone(),
+                lease: lease.clone(),
+            });
+            Ok(rows.collect())
         })
     }
 
