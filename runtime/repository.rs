@@ -22,6 +22,7 @@ mod people;
 mod question;
 mod sort;
 mod suggest;
+mod unit_refusal;
 mod validate;
 mod value_fault;
 mod values;
@@ -65,7 +66,8 @@ pub use values::{number_of_text, value_of_json, value_of_text};
 
 pub(crate) use crate::schema::defaults::value_of as default_value;
 
-use error::{Ordered, RefusedOp, UnitRefusal};
+use error::Ordered;
+use unit_refusal::{RefusedOp, UnitRefusal};
 use validate::{Readonly, Validator};
 
 /// Validates, commits and reads records. Shared behind an `Arc`.

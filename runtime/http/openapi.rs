@@ -7,6 +7,7 @@ mod admin;
 mod answers;
 mod auth;
 mod bodies;
+mod columns;
 mod describer;
 mod inspect;
 mod messages;

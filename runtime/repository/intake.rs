@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::body::Body;
-use super::error::{RepositoryError, UnitRefusal};
+use super::error::RepositoryError;
 use super::mutation::Mutation;
 use super::nameable::Nameable;
+use super::unit_refusal::UnitRefusal;
 use super::validate::{Readonly, Validator};
 use crate::auth::Identity;
 use crate::env::Env;

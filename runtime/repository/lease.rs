@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::error::{self, RepositoryError};
+use super::unit_refusal::of_lease;
 use super::{Repository, entity_of, pass_on, validate};
 use crate::rules::{Asker, Person};
 use crate::store::{
@@ -74,7 +75,7 @@ impl Repository {
             Err(refusal) => {
                 pass_on(&witness, 0);
                 let gone = matches!(refusal, CommitError::NotFound { .. });
-                Err(if gone { missing() } else { error::of_lease(refusal, &entity.name) })
+                Err(if gone { missing() } else { of_lease(refusal, &entity.name) })
             }
         }
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::body::Body;
-use super::error::{RepositoryError, UnitRefusal};
+use super::error::RepositoryError;
 use super::mutation::{Mutation, Verb};
 use super::nameable::Nameable;
+use super::unit_refusal::UnitRefusal;
 use super::validate::{Readonly, Validator};
 use super::{MutationAuthor, Repository, canonical};
 use crate::auth::Identity;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::body::Body;
-use super::error::{self, RefusedOp, RepositoryError};
+use super::error::{self, RepositoryError};
 use super::mutation::{Mutation, Verb};
 use super::nameable::{Nameable, depends_on_principal};
+use super::unit_refusal::RefusedOp;
 use super::{MutationAuthor, Repository};
 use crate::auth::Identity;
 use crate::ids::{RecordId, shown};

@@ -134,9 +134,12 @@ impl Socket {
         }
     }
 
-    /// The next frame, which is of this type.
+    /// The next frame, which is of this type. A `pong` for which no one asked tells a position every 25 s; it may come anywhere.
     pub async fn expect(&mut self, kind: &str) -> Value {
-        let frame = self.frame().await;
+        let mut frame = self.frame().await;
+        while kind != "pong" && frame["type"] == "pong" && frame.get("requestId").is_none() {
+            frame = self.frame().await;
+        }
         assert_eq!(frame["type"], kind, "{frame}; {}", self.history());
         frame
     }

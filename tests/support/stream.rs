@@ -57,8 +57,15 @@ impl EventSource {
         std::mem::take(&mut self.came)
     }
 
+    /// The next event, which is of this type. A `pong` tells a position every 25 s; it may come anywhere.
     pub async fn expect(&mut self, kind: &str) -> Value {
-        let event = self.came().await.unwrap_or_else(|| panic!("the stream ended where `{kind}` was due"));
+        let event = loop {
+            let event =
+                self.came().await.unwrap_or_else(|| panic!("the stream ended where `{kind}` was due"));
+            if kind == "pong" || event["type"] != "pong" {
+                break event;
+            }
+        };
         assert_eq!(event["type"], kind, "{event}");
         event
     }

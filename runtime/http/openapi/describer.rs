@@ -77,3 +77,14 @@ impl Describer<'_> {
 pub(super) fn schema_ref(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
+
+pub(super) fn query(name: &str, description: &str, schema: Json) -> Json {
+    json!({"name": name, "in": "query", "description": description, "schema": schema})
+}
+
+/// An array whose items are joined by commas.
+pub(super) fn joined(mut parameter: Json) -> Json {
+    parameter["style"] = json!("form");
+    parameter["explode"] = json!(false);
+    parameter
+}

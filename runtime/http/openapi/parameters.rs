@@ -2,20 +2,15 @@
 
 use serde_json::{Value as Json, json};
 
-use super::describer::Describer;
-use crate::http::query::{CALLER, PARAMETERS};
+use super::columns::{
+    Filterable, Filters, MOST_LISTED, filterable, group, meaning, parameters_of, paths, shown, sort,
+};
+use super::describer::{Describer, joined, query};
 use crate::schema::record_schema::{ObjectSchema, id, stored_type};
-use crate::schema::{Entity, Field, FieldKind, Schema};
+use crate::schema::{Entity, Field};
 
-/// Most fields of `sort`.
-const MOST_SORTED: usize = 10;
-/// Most values of `in`.
-const MOST_VALUES: usize = 500;
-/// Deepest path and most paths of `expand`.
-const DEEPEST: usize = 3;
+/// Most paths of `expand`.
 const MOST_PATHS: usize = 10;
-/// More paths than this are described by a pattern instead of a list.
-const MOST_LISTED: usize = 100;
 
 /// Most channels of one poll, as long as no setting says otherwise.
 pub(super) const MOST_CHANNELS: usize = 50;
@@ -25,112 +20,17 @@ const MOST_ENTITIES: usize = 200;
 pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 
 /// What `as` means.
-const WHO: &str = "The caller is this user; the server does not check it. A role after the last colon, as in `ada:admin`, replaces that \
+const WHO: &str = "The caller is this user; the server does not check it. A role after the last colon, as in `ada:admin`, replaces \
                    that of the `User` record.";
 
 /// What `claims` means.
 const CLAIMS: &str = "With `as`: a JSON object, which rules know as `user.claims`.";
-
-/// What an operator compares with.
-#[derive(Clone, Copy)]
-enum Compared {
-    Value,
-    Values,
-    Text,
-    Flag,
-}
-
-/// A column that lists filter by, with what its values look like.
-struct Filterable {
-    name: String,
-    value: Json,
-    kind: Filters,
-}
-
-/// Which operators a type knows, as docs/http.md has them.
-#[derive(Clone, Copy, PartialEq)]
-enum Filters {
-    /// Texts that have an order.
-    Texts,
-    /// Ids: texts without one.
-    Names,
-    /// Numbers, and times of the server.
-    Numbers,
-    Flags,
-    NullOnly,
-}
-
-impl Filters {
-    fn of(kind: &FieldKind) -> Filters {
-        match kind {
-            FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
-                Filters::Texts
-            }
-            FieldKind::Uuid | FieldKind::Ref { .. } => Filters::Names,
-            FieldKind::Int { .. } | FieldKind::Float { .. } => Filters::Numbers,
-            FieldKind::Bool => Filters::Flags,
-            FieldKind::Json => Filters::NullOnly,
-        }
-    }
-
-    fn operators(self) -> Vec<(&'static str, Compared)> {
-        let equal = [("eq", Compared::Value), ("ne", Compared::Value), ("in", Compared::Values)];
-        let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
-        let texts = [("contains", Compared::Text), ("starts", Compared::Text), ("ends", Compared::Text)];
-        let null = [("null", Compared::Flag)];
-        match self {
-            Filters::NullOnly => null.into(),
-            Filters::Flags => [&equal[..], &null].concat(),
-            Filters::Numbers => [&equal[..], &ordered, &null].concat(),
-            Filters::Names => [&equal[..], &texts, &null].concat(),
-            Filters::Texts => [&equal[..], &ordered, &texts, &null].concat(),
-        }
-    }
-}
-
-fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
-    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind };
-    let time = |name| column(name, json!({"type": "string", "format": "date-time"}), Filters::Numbers);
-    let mut columns = vec![
-        column("id", id(entity.id_kind), Filters::Texts),
-        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Numbers),
-        time("created_at"),
-        time("updated_at"),
-    ];
-    columns.extend(
-        shown(entity)
-            .map(|field| column(&field.name, stored_type(schema, &field.kind), Filters::of(&field.kind))),
-    );
-    columns
-}
-
-/// To a query, a field that is hidden from everyone is unknown.
-fn shown(entity: &Entity) -> impl Iterator<Item = &Field> {
-    entity.fields.iter().filter(|field| !field.is_hidden())
-}
-
-/// What is sorted and grouped by: everything but json.
-fn comparable(entity: &Entity) -> impl Iterator<Item = &str> {
-    let fields = shown(entity).filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
-    ["id", "version", "created_at", "updated_at"].into_iter().chain(fields)
-}
 
 /// What `as` may hold: a name of up to 128 characters without a colon, or any name, a colon and a role of up to 64.
 fn caller() -> Json {
     let control = "\\u0000-\\u001f\\u007f-\\u009f";
     let pattern = format!("^([^{control}:]{{1,128}}|[^{control}]{{1,128}}:[^{control}\\s:]{{1,64}})$");
     json!({"type": "string", "minLength": 1, "maxLength": 193, "pattern": pattern})
-}
-
-fn query(name: &str, description: &str, schema: Json) -> Json {
-    json!({"name": name, "in": "query", "description": description, "schema": schema})
-}
-
-/// An array whose items are joined by commas.
-fn joined(mut parameter: Json) -> Json {
-    parameter["style"] = json!("form");
-    parameter["explode"] = json!(false);
-    parameter
 }
 
 impl Describer<'_> {
@@ -150,8 +50,8 @@ impl Describer<'_> {
     /// `Task.status`, `Task.status.ne`: used by the list and by the count.
     pub(super) fn filter_parameters(&mut self, entity: &Entity) {
         for column in filterable(self.schema, entity) {
-            for (key, parameter) in parameters_of(entity, &column) {
-                self.add_parameter(&key, parameter);
+            for named in parameters_of(entity, &column) {
+                self.add_parameter(&named.key, named.parameter);
             }
         }
     }
@@ -159,7 +59,7 @@ impl Describer<'_> {
     fn filters(&self, entity: &Entity) -> Vec<Json> {
         let columns = filterable(self.schema, entity);
         let keys = columns.iter().flat_map(|column| parameters_of(entity, column));
-        keys.map(|(key, _)| self.parameter_ref(&key)).collect()
+        keys.map(|named| self.parameter_ref(&named.key)).collect()
     }
 
     pub(super) fn list_parameters(&self, entity: &Entity) -> Vec<Json> {
@@ -220,16 +120,11 @@ impl Describer<'_> {
         }
         for Filterable { name, value, kind } in filterable(self.schema, entity) {
             let mut operators = ObjectSchema::new("By operator.");
-            for (operator, compared) in kind.operators() {
-                let mut operand = match compared {
-                    Compared::Value => value.clone(),
-                    Compared::Values => json!({"type": "array", "maxItems": MOST_VALUES, "items": value}),
-                    Compared::Text => json!({"type": "string"}),
-                    Compared::Flag => json!({"type": "boolean"}),
-                };
+            for operator in kind.operators() {
+                let mut operand = operator.operand(value.clone());
                 operand["description"] =
-                    json!(if operator == "in" { "One of these." } else { meaning(operator) });
-                operators = operators.with_optional(operator, operand);
+                    json!(if operator.word == "in" { "One of these." } else { meaning(operator.word) });
+                operators = operators.with_optional(operator.word, operand);
             }
             let mut operators = json!(operators);
             operators["minProperties"] = json!(1);
@@ -453,109 +348,4 @@ impl Describer<'_> {
             self.add_parameter(key, parameter);
         }
     }
-}
-
-/// Every parameter that filters by a column, with its component's name.
-fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<(String, Json)> {
-    let key = format!("{}.{}", entity.name, column.name);
-    let mut parameters = Vec::new();
-    // Without brackets such a name is a parameter of the request.
-    let is_word = PARAMETERS.contains(&&*column.name) || CALLER.contains(&&*column.name);
-    if column.kind != Filters::NullOnly && !is_word {
-        parameters.push((
-            key.clone(),
-            query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),
-        ));
-    }
-    parameters.extend(
-        column
-            .kind
-            .operators()
-            .into_iter()
-            .map(|(operator, compared)| (format!("{key}.{operator}"), operation(column, operator, compared))),
-    );
-    parameters
-}
-
-fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
-    let name = format!("{}[{operator}]", column.name);
-    let value = column.value.clone();
-    match compared {
-        Compared::Value => query(&name, meaning(operator), value),
-        Compared::Text => query(&name, meaning(operator), json!({"type": "string"})),
-        Compared::Flag => query(&name, meaning(operator), json!({"type": "boolean"})),
-        Compared::Values => joined(query(
-            &name,
-            meaning(operator),
-            json!({"type": "array", "maxItems": MOST_VALUES, "items": escaped(value)}),
-        )),
-    }
-}
-
-/// The values of an enum as they stand among others; of other types the words say it.
-fn escaped(mut value: Json) -> Json {
-    for text in value.get_mut("enum").and_then(Json::as_array_mut).into_iter().flatten() {
-        if let Some(plain) = text.as_str() {
-            *text = json!(plain.replace('\\', r"\\").replace(',', r"\,"));
-        }
-    }
-    value
-}
-
-fn meaning(operator: &str) -> &'static str {
-    match operator {
-        "eq" => "Equal to this.",
-        "ne" => "Another value than this, and not null.",
-        "gt" => "Greater than this.",
-        "gte" => "This or greater.",
-        "lt" => "Less than this.",
-        "lte" => "This or less.",
-        "in" => {
-            "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`. Without a value no record matches; the empty text alone is `,`."
-        }
-        "contains" => "Contains this text.",
-        "starts" => "Starts with this text.",
-        "ends" => "Ends with this text.",
-        _ => "Whether there is no value.",
-    }
-}
-
-fn group(entity: &Entity) -> Json {
-    let names: Vec<&str> = comparable(entity).collect();
-    query(
-        "group",
-        "Also counts the records of each value of this field; at most 1,000 values.",
-        json!({"type": "string", "enum": names}),
-    )
-}
-
-fn sort(entity: &Entity) -> Json {
-    let keys: Vec<String> =
-        comparable(entity).flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
-    let schema = json!({"type": "array", "maxItems": MOST_SORTED, "uniqueItems": true, "items": {"type": "string", "enum": keys}});
-    joined(query("sort", "Fields in order, `-` for descending; each at most once. Ends with id.", schema))
-}
-
-/// Every path of refs from an entity, the short ones first; stops when there are too many to list.
-fn paths(schema: &Schema, entity: &Entity) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut level: Vec<(String, &Entity)> = vec![(String::new(), entity)];
-    for _ in 0..DEEPEST {
-        let mut next = Vec::new();
-        for (prefix, entity) in level {
-            for field in shown(entity) {
-                let FieldKind::Ref { entity: target, .. } = &field.kind else { continue };
-                let path = format!("{prefix}{}", field.name);
-                if let Some(target) = schema.entity(target) {
-                    next.push((format!("{path}."), &**target));
-                }
-                found.push(path);
-                if found.len() > MOST_LISTED {
-                    return found;
-                }
-            }
-        }
-        level = next;
-    }
-    found
 }

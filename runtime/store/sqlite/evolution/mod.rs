@@ -8,6 +8,7 @@ mod difference;
 mod execute;
 mod judge;
 mod premises;
+mod remarks;
 mod sequences;
 mod stored_schema;
 mod values;
