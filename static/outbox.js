@@ -125,9 +125,21 @@ export class Outbox {
         // It was given up while an earlier one was prepared.
         if (!this.#lane.queue.includes(mutation)) continue;
         // Counted before it is kept: what an earlier page may have sent is never changed.
+        const { attempts, state } = mutation;
         mutation.attempts += 1;
         mutation.state = 'sent';
-        const prepared = await this.#host.prepare(mutation);
+        /** @type {BatchOp[] | null} */
+        let prepared;
+        try {
+          prepared = await this.#host.prepare(mutation);
+        } catch (error) {
+          // Its user has left in the meantime.
+          if (/** @type {string} */ (mutation.state) !== 'sent') continue;
+          Object.assign(mutation, { attempts, state });
+          if (sent.length === 0) return this.#refused(mutation, error);
+          // It is no fault of those that are ready. After them it is the first, and is judged alone.
+          break;
+        }
         if (!prepared) continue;
         sent.push(mutation);
         ops.push(...(mutation.changes.length > 1 ? prepared : prepared.map((op) => ({ ...op, mid: mutation.mid }))));

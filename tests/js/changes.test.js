@@ -420,6 +420,21 @@ test('one change at which the server breaks does not keep the others waiting for
   assert.deepEqual([db.failed.value, (await good).title], [[poison], 'good']);
 });
 
+test('a change that cannot be prepared is refused alone, before the others and behind them', async () => {
+  for (const place of [0, 1]) {
+    const { db, posts } = await open({ get: () => reply(403, { code: 'FORBIDDEN' }) });
+    const make = [() => db.update('Task', 'x', ({ n }) => ({ n: n + 1 })), () => db.create('Task', { title: 'good' })];
+    if (place === 1) make.reverse();
+    const made = make.map((one) => one());
+    const [bad, good] = place === 1 ? made.reverse() : made;
+    for (let turn = 0; turn < 20 && posts.length === 0; turn++) await settle();
+    assert.deepEqual(posts.map(({ ops }) => ops.map(({ id }) => id)), [[good.id]]);
+    await posts[0].answer(11, { status: 201, id: good.id, seq: 11, record: row(good.id, { title: 'good' }) });
+    await assert.rejects(Promise.resolve(bad), { code: 'FORBIDDEN' });
+    assert.deepEqual([(await good).title, db.pending.value, db.failed.value], ['good', [], [bad]]);
+  }
+});
+
 test('what is not to be guessed is shown when the server has it', async () => {
   const { db, posts, list, event } = await open();
   const tasks = await list([]);

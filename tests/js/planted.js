@@ -535,4 +535,18 @@ export const FAULTS = [
     to: '[];',
     red: ['shared.test.js', 'two tabs join at once'],
   },
+  {
+    harm: 'a change that cannot be prepared keeps the others waiting',
+    file: 'outbox.js',
+    from: 'if (sent.length === 0) return this.#refused(mutation, error);',
+    to: 'if (sent.length === 0) throw error;',
+    red: ['changes.test.js', 'a change that cannot be prepared'],
+  },
+  {
+    harm: 'a change is refused for another one',
+    file: 'outbox.js',
+    from: '          break;\n        }\n        if (!prepared)',
+    to: '          throw error;\n        }\n        if (!prepared)',
+    red: ['changes.test.js', 'a change that cannot be prepared'],
+  },
 ];
