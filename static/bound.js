@@ -2,7 +2,6 @@
  * A signal of the caller's own that no list fills: the rows in it, with the changes of this page. Knows no network; what
  * others change is the business of the code that puts rows into the signal.
  */
-import { plain } from './overlay.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -82,7 +81,7 @@ export class Bound {
     this.#rows = new Map();
     for (const row of this.#single ? [value] : (value ?? [])) {
       const known = row._optimistic ? before.get(row.id) : row;
-      if (known) this.#rows.set(row.id, row._optimistic ? known : plain(known));
+      if (known) this.#rows.set(row.id, known);
     }
     // What is deleted here is not in the signal, and comes back if the server refuses.
     for (const [id, row] of before) if (!this.#rows.has(id) && this.#overlay.of(this.#entity, id).length > 0) this.#rows.set(id, row);

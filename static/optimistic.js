@@ -9,7 +9,7 @@ import { environment } from './env.js';
 import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
 import { only } from './only.js';
-import { Overlay, overlayOf, own, plain } from './overlay.js';
+import { computed, Overlay, overlayOf, plain } from './overlay.js';
 import { LOAD_AGAIN } from './parts.js';
 import { sameList } from './same.js';
 import { signal } from './signal.js';
@@ -78,7 +78,7 @@ export class OptimisticManager {
   #verdicts = null;
   /** @type {Map<string, Mutation>} by mid: pending and failed */
   #mutations = new Map();
-  /** Signals of the caller's own, while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
+  /** Signals of the caller's while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
   #bound = new Map();
   /** The batch that is being made. @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]} | null} */
   #group = null;
@@ -129,7 +129,7 @@ export class OptimisticManager {
     const id = data.id ?? (this.#options.ids === 'temp' ? 'temp_' : '') + this.#api.newId();
     const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
-    return this.#change({ op: 'create', entity, id, data: { ...own(data) }, guess }, null, target, options);
+    return this.#change({ op: 'create', entity, id, data: plain(data), guess }, null, target, options);
   }
 
   /**
@@ -145,7 +145,7 @@ export class OptimisticManager {
     const { ifMatch = false } = optionsOf(target, options);
     const seen = this.#seen(entity, id, target);
     const make = typeof data === 'function' ? /** @type {(row: any) => Fields} */ (data) : undefined;
-    const fields = make ? computedFrom(make, seen) : own(data);
+    const fields = make ? computedFrom(make, seen) : plain(data);
     const guarded = make !== undefined || ifMatch !== false;
     const guard = guarded ? { version: typeof ifMatch === 'number' ? ifMatch : null, base: seen ? fieldsOf(seen, fields) : null } : null;
     return this.#change({ op: 'update', entity, id, data: { ...fields }, make }, guard, target, options);
@@ -443,7 +443,7 @@ function optionsOf(target, options) {
  */
 function computedFrom(make, row) {
   try {
-    return row ? own(make(row)) : {};
+    return row ? computed(make, row) : {};
   } catch {
     return {};
   }

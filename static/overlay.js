@@ -308,22 +308,27 @@ export function applied({ op, id, data, make, guess }, row) {
   if (op === 'create') return { ...row, ...guess, ...data, id };
   if (!row) return null;
   try {
-    return { ...row, ...(make ? make(plain(row)) : data) };
+    return { ...row, ...(make ? computed(make, row) : data) };
   } catch {
     // Sending it finds the same error, and fails it.
     return row;
   }
 }
 
-/** A row without the marks of this page. @param {Row} row @returns {Row} */
-export function plain(row) {
-  const { _optimistic, _key, ...fields } = row;
-  return /** @type {Row} */ (fields);
+/**
+ * A row, or what goes to the server: without the marks of this page, and a copy, so that it stays the same.
+ *
+ * @template {Record<string, any>} T
+ * @param {T} row
+ * @returns {T}
+ */
+export function plain({ _optimistic, _key, ...fields }) {
+  return JSON.parse(JSON.stringify(fields));
 }
 
-/** What goes to the server: without the marks of this page. @param {Record<string, any>} data @returns {Record<string, any>} */
-export function own({ _optimistic, _key, ...data }) {
-  return data;
+/** What a function makes of a row, without a chance to change it. @param {(row: Row) => Record<string, any>} make @param {Row} row */
+export function computed(make, row) {
+  return plain(make(plain(row)));
 }
 
 /** @type {WeakMap<object, Overlay>} */

@@ -4,7 +4,7 @@
  */
 import { collision, fieldsOf } from './conflict.js';
 import { Outbox } from './outbox.js';
-import { own, plain } from './overlay.js';
+import { computed, plain } from './overlay.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -70,7 +70,7 @@ export class Verdicts {
   async #send({ ops, atomic, mid }) {
     const { api, rt } = this.#host;
     const batch = { atomic, ops, mid };
-    // An envelope of its own, and a character of three bytes for each, fit as well.
+    // An envelope of its and a character of three bytes for each, fit as well.
     if (rt?.connected.peek() && 3 * JSON.stringify(batch).length + 200 <= rt.frameBytes) {
       try {
         const { payload } = await rt.request('mutate', batch);
@@ -112,7 +112,7 @@ export class Verdicts {
       op,
       entity,
       ...(id.startsWith('temp_') ? {} : { id }),
-      ...(data ? { data: own(data) } : {}),
+      ...(data ? { data: plain(data) } : {}),
       version: mutation.guards[at]?.version ?? undefined,
     }));
   }
@@ -147,7 +147,7 @@ export class Verdicts {
     const guard = /** @type {Guard} */ (mutation.guards[at]);
     if (change.make) {
       try {
-        change.data = own(change.make(row));
+        change.data = computed(change.make, row);
       } catch (error) {
         this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function of the change failed: ${String(error)}`, cause: error });
         return false;
@@ -170,8 +170,8 @@ export class Verdicts {
    * @param {Row} row
    */
   #decide(mutation, at, met, row) {
-    const { computed } = mutation.changes[at];
-    const { conflict = 'merge' } = computed ? {} : this.#host.options;
+    const { computed: lost } = mutation.changes[at];
+    const { conflict = 'merge' } = lost ? {} : this.#host.options;
     const word = typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict];
     if (word === 'mine') return true;
     const error = { code: 'VERSION_CONFLICT', message: 'Others have changed the same fields.', current: row };

@@ -252,6 +252,28 @@ test('a function for which others are faster fifty times waits ever longer, and 
   assert.equal((await like).likes, 52);
 });
 
+test('a change keeps a copy: what becomes of its data, or of the row that a function gets, changes nothing', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([row('a', { tags: [] })]);
+  const meta = { n: 1 };
+  db.create('Task', { meta });
+  await settle();
+  meta.n = 2;
+  await posts[0].lose();
+  for (let turn = 0; turn < 20 && posts.length < 2; turn++) await w.clock.run(1000);
+  assert.deepEqual(posts.map(({ ops }) => ops[0].data), [{ meta: { n: 1 } }, { meta: { n: 1 } }]);
+  await posts.at(-1).answer(11, { status: 201, id: posts[0].ops[0].id, seq: 11 });
+  db.update('Task', 'a', (of) => {
+    of.tags.push('x');
+    return { tags: of.tags };
+  });
+  await settle();
+  assert.deepEqual([posts.at(-1).ops[0].data, tasks.value.find(({ id }) => id === 'a').tags], [{ tags: ['x'] }, ['x']]);
+  await posts.at(-1).answer(11, error(422, 'VALIDATION_FAILED'));
+  assert.deepEqual(tasks.value.find(({ id }) => id === 'a').tags, [], 'the row of the server is what it was');
+  assert.throws(() => db.create('Task', { n: 1n }), TypeError);
+});
+
 test('a function that fails fails its change; the row stays', async () => {
   const { db, list } = await open();
   const tasks = await list([row('a', { n: 1 })]);

@@ -536,6 +536,20 @@ export const FAULTS = [
     red: ['shared.test.js', 'two tabs join at once'],
   },
   {
+    harm: 'what is sent again is another change',
+    file: 'overlay.js',
+    from: 'return JSON.parse(JSON.stringify(fields));',
+    to: 'return fields;',
+    red: ['changes.test.js', 'a change keeps a copy'],
+  },
+  {
+    harm: 'a function writes into the rows of the server',
+    file: 'overlay.js',
+    from: 'plain(make(plain(row)))',
+    to: 'plain(make(row))',
+    red: ['changes.test.js', 'a change keeps a copy'],
+  },
+  {
     harm: 'a change that cannot be prepared keeps the others waiting',
     file: 'outbox.js',
     from: 'if (sent.length === 0) return this.#refused(mutation, error);',
