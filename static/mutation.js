@@ -45,6 +45,8 @@ export class Mutation {
   misses = 0;
   /** Whether it is shown before the server confirms it. */
   optimistic = true;
+  /** The batch that it is a part of. @type {Mutation | null} */
+  whole = null;
   #keeper;
   /** @type {(row: any) => void} */
   #resolve = () => {};
@@ -94,11 +96,12 @@ export class Mutation {
 
   /** Sends it again after a refusal. Of a conflict: over the other's change. */
   retry() {
-    this.#keeper.retry(this);
+    this.#keeper.retry(this.whole ?? this);
   }
 
   /** Gives it up after a refusal, or before it was sent. @returns {boolean} false when it is too late. */
   discard() {
+    if (this.whole) return this.whole.discard();
     if (this.state === 'done' || this.state === 'sent') return false;
     this.#keeper.discard(this);
     return true;

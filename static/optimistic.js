@@ -178,18 +178,19 @@ export class OptimisticManager {
     const group = { changes: [], guards: [], parts: [] };
     this.#group = group;
     try {
-      make();
+      if (/** @type {unknown} */ (make()) instanceof Promise) throw new TypeError('await outside of a batch');
     } finally {
       this.#group = null;
     }
     const { changes, guards, parts } = group;
     if (changes.length === 0) throw new TypeError('a batch changes nothing: call create, update or delete inside of it');
-    const whole = this.#add(new Mutation(this.#api.newId(), changes, guards, this.#keeper), options);
+    const whole = new Mutation(this.#api.newId(), changes, guards, this.#keeper);
+    for (const part of parts) part.whole = whole;
     whole.then(
       (rows) => parts.forEach((part, at) => part.fulfil(changes.length > 1 ? rows[at] : rows)),
       (error) => parts.forEach((part) => part.refuse('failed', error)),
     );
-    return whole;
+    return this.#add(whole, options);
   }
 
   /** What waits for more changes of the same record (`debounce`) goes out now. */

@@ -349,6 +349,34 @@ test('a batch is one request and one verdict', async () => {
   assert.throws(() => db.batch(() => {}), TypeError);
 });
 
+test('a part of a batch is sent again and given up only with the others, and a batch does not wait', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([row('a', { title: 'a' }), row('b', { title: 'b' })]);
+  const pair = () => {
+    let part;
+    const whole = db.batch(() => {
+      part = db.update('Task', 'a', { title: 'x' });
+      db.update('Task', 'b', { title: 'y' });
+    });
+    return { part, whole };
+  };
+  const given = pair();
+  assert.equal(given.part.discard(), true);
+  await settle();
+  assert.deepEqual([posts.length, db.pending.value, shown(tasks)], [0, [], 'a b'], 'no half of it is sent');
+  const { part, whole } = pair();
+  await settle();
+  await posts[0].refuse(422, { code: 'VALIDATION_FAILED', op: 1 });
+  part.retry();
+  assert.equal(shown(tasks), 'x* y*');
+  await settle();
+  assert.deepEqual([posts[1].atomic, posts[1].key, posts[1].ops.length], [true, whole.mid, 2]);
+  await posts[1].refuse(422, { code: 'VALIDATION_FAILED', op: 1 });
+  assert.deepEqual([part.discard(), db.failed.value], [true, []]);
+  assert.throws(() => db.batch(async () => db.create('Task', {})), TypeError);
+  assert.deepEqual(db.pending.value, []);
+});
+
 test('a card that is moved leaves one list and appears in the other at once, and comes back if it may not', async () => {
   const { db, posts, list } = await open();
   const todo = await list([row('a', { title: 'a', column: 'open' })], { column: 'open' });

@@ -56,7 +56,7 @@ test('what an application bundles is small: what a page begins with, and all of 
     [['realtime.js', 'channels.js'], 14.7, 19.8],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
     [FOUR, 18, 27.3],
-    [[...FOUR, 'queue.js'], 18.5, 29.4],
+    [[...FOUR, 'queue.js'], 18.5, 29.5],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

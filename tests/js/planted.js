@@ -550,6 +550,20 @@ export const FAULTS = [
     red: ['changes.test.js', 'a change keeps a copy'],
   },
   {
+    harm: 'half a batch is sent again',
+    file: 'mutation.js',
+    from: 'this.#keeper.retry(this.whole ?? this);',
+    to: 'this.#keeper.retry(this);',
+    red: ['changes.test.js', 'a part of a batch'],
+  },
+  {
+    harm: 'a part of a batch is given up alone',
+    file: 'mutation.js',
+    from: 'if (this.whole) return this.whole.discard();',
+    to: '',
+    red: ['changes.test.js', 'a part of a batch'],
+  },
+  {
     harm: 'a change that cannot be prepared keeps the others waiting',
     file: 'outbox.js',
     from: 'if (sent.length === 0) return this.#refused(mutation, error);',
