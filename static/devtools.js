@@ -56,7 +56,12 @@ export function devtools(options = {}) {
 
     /** @override @param {string} data */
     send(data) {
-      log({ type: 'sent', data: parsed(data) });
+      const frame = parsed(data);
+      if (frame?.type === 'mutate' && happens(trouble.reject)) {
+        log({ type: 'rejected', data: frame });
+        return this.onmessage?.(/** @type {MessageEvent} */ ({ data: JSON.stringify(refused(frame)) }));
+      }
+      log({ type: 'sent', data: frame });
       super.send(data);
     }
   }
@@ -87,12 +92,25 @@ export function devtools(options = {}) {
   return { env: { ...given, WebSocket: /** @type {any} */ (DevSocket), fetch: devFetch, simulate }, simulate };
 }
 
-/** As the server would answer. @param {RequestInit | undefined} init */
+const TEXT = 'simulated: the server refuses this';
+const PROBLEM = { code: 'VALIDATION_FAILED', hint: 'simulate({}) ends it' };
+
+/** As the server would answer over HTTP. @param {RequestInit | undefined} init */
 function refusal(init) {
-  const problem = { code: 'VALIDATION_FAILED', status: 422, detail: 'simulated: the server refuses this', hint: 'simulate({}) ends it' };
+  const problem = { ...PROBLEM, status: 422, detail: TEXT };
   const { atomic = true, ops = [] } = parsed(String(init?.body ?? '{}')) ?? {};
-  const each = { epoch: 'simulated', seq: 0, results: ops.map(() => ({ status: 422, error: problem })) };
-  return new Response(JSON.stringify(atomic ? problem : each), { status: atomic ? 422 : 200 });
+  return new Response(JSON.stringify(atomic ? problem : refusedEach(ops, problem)), { status: atomic ? 422 : 200 });
+}
+
+/** As it would answer over the socket. @param {{requestId?: string, payload?: {atomic?: boolean, ops?: any[]}}} frame */
+function refused({ requestId, payload: { atomic = true, ops = [] } = {} }) {
+  const error = { ...PROBLEM, message: TEXT };
+  return atomic ? { type: 'error', requestId, payload: error } : { type: 'ack', requestId, payload: refusedEach(ops, error) };
+}
+
+/** Of operations that are judged one by one. @param {any[]} ops @param {object} error */
+function refusedEach(ops, error) {
+  return { epoch: 'simulated', seq: 0, results: ops.map(() => ({ status: 422, error })) };
 }
 
 /** @param {string} text */

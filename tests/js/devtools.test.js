@@ -9,7 +9,8 @@ import { RealtimeClient } from '../../static/realtime.js';
 import { Commons } from './commons.js';
 import { Clock, seeded } from './world.js';
 
-test('delays, losses and refusals are simulated, told, and over when they are ended', async () => {
+/** A server, and a socket of the browser, which has accessors as a fake of plain fields has not. */
+function line() {
   const random = seeded(5);
   const clock = new Clock();
   const commons = new Commons(clock, { random, int: (n) => Math.floor(random() * n), chance: () => false });
@@ -24,8 +25,13 @@ test('delays, losses and refusals are simulated, told, and over when they are en
       return this.#call;
     }
   }
+  return { clock, commons, env: { ...env, WebSocket: Socket } };
+}
+
+test('delays, losses and refusals are simulated, told, and over when they are ended', async () => {
+  const { clock, commons, env } = line();
   const told = [];
-  const dev = devtools({ log: ({ type, data }) => told.push(`${type} ${data.type ?? data.method}`), env: { ...env, WebSocket: Socket } });
+  const dev = devtools({ log: ({ type, data }) => told.push(`${type} ${data.type ?? data.method}`), env });
   const { rt, channels, db, close } = connect({ env: dev.env });
   const list = channels.list('Task');
   await clock.run(1000);
@@ -54,6 +60,29 @@ test('delays, losses and refusals are simulated, told, and over when they are en
   for (const entry of ['sent subscribe', 'received connected', 'request POST', 'answer POST', 'rejected POST', 'lost POST']) assert.ok(told.includes(entry), entry);
   close();
   assert.throws(() => new RealtimeClient('/ws', { env }).simulate({}), TypeError);
+});
+
+test('changes that go over the socket are refused as well, alone and as a whole', async () => {
+  const { clock, commons, env } = line();
+  commons.limits = { frameBytes: 65_536, messagesPerSecond: 100, messageBurst: 200 };
+  const told = [];
+  const dev = devtools({ log: ({ type, data }) => told.push(`${type} ${data.type ?? data.method}`), env });
+  const { rt, db, close } = connect({ env: dev.env });
+  await clock.run(1000);
+  assert.equal(rt.status.value, 'connected');
+  dev.simulate({ reject: 1 });
+  const alone = db.create('Task', { title: 'refused' });
+  await clock.run(1000);
+  await assert.rejects(async () => alone, { code: 'VALIDATION_FAILED', message: 'simulated: the server refuses this', hint: 'simulate({}) ends it' });
+  const batch = db.batch(() => {
+    db.create('Task', { title: 'one' });
+    db.create('Task', { title: 'two' });
+  });
+  await clock.run(1000);
+  await assert.rejects(async () => batch, { code: 'VALIDATION_FAILED', hint: 'simulate({}) ends it' });
+  assert.deepEqual([told.filter((entry) => entry === 'rejected mutate').length, commons.rows.size], [2, 0]);
+  assert.ok(!told.includes('sent mutate') && !told.includes('request POST'), told.join(', '));
+  close();
 });
 
 test('with `enabled: false` there is no socket, and lists live by polling', async () => {

@@ -577,4 +577,11 @@ export const FAULTS = [
     to: '          throw error;\n        }\n        if (!prepared)',
     red: ['changes.test.js', 'a change that cannot be prepared'],
   },
+  {
+    harm: 'simulated refusals pass changes over the socket',
+    file: 'devtools.js',
+    from: "frame?.type === 'mutate' && happens",
+    to: "frame?.type === 'patch' && happens",
+    red: ['devtools.test.js', 'changes that go over the socket are refused'],
+  },
 ];
