@@ -7,6 +7,7 @@ use tidewire::protocol::RoomMessage;
 use crate::support::app::{Client, TestApp};
 use crate::support::ruled;
 use crate::support::socket::Socket;
+use crate::support::stream::EventSource;
 
 const SOCKETS: &str = "tidewire_sessions{transport=\"ws\"}";
 
@@ -63,6 +64,73 @@ async fn a_sender_may_leave_itself_out_and_ask_for_an_answer() {
     assert_eq!((&ack["requestId"], &ack["channel"]), (&json!("m1"), &json!("room:x")));
     assert_eq!(ben.expect("message").await["payload"]["data"], 7);
     ada.nothing_else().await;
+}
+
+/// Whether all these frames came, in any order.
+fn is_greeted(came: &[Value]) -> bool {
+    let has = |kind: &str, channel: &str| {
+        came.iter().any(|frame| frame["type"] == kind && frame["channel"] == channel)
+    };
+    let refused = came.iter().any(|frame| frame["payload"]["code"] == "FORBIDDEN_CHANNEL");
+    let subscribed =
+        ["room:board/1", "user:ben", "entity:Task"].iter().all(|channel| has("subscribed", channel));
+    subscribed && refused && has("error", "user:ada")
+}
+
+/// Channels of records, of messages, and one of another user.
+const ADDRESS: &str =
+    "snapshot=true&channel=room:board/1&channel=user:ben&channel=entity:Task&channel=user:ada";
+
+#[tokio::test]
+async fn the_address_of_a_stream_names_rooms_too_and_they_are_entered_again_when_it_comes_back() {
+    let app = TestApp::start().await;
+    let (mut ada, ben) = (socket(&app, "ada").await, app.client_as("ben"));
+    let mut last_event_id = String::new();
+    for round in 0..2 {
+        let request = ben.request("GET", &format!("/sse?{ADDRESS}")).header("last-event-id", &last_event_id);
+        let mut stream = EventSource::open(request).await;
+        stream.expect("welcome").await;
+        let mut came = Vec::new();
+        while !is_greeted(&came) {
+            came.push(stream.came().await.expect("the stream goes on"));
+        }
+        let task =
+            came.iter().find(|frame| frame["type"] == "subscribed" && frame["channel"] == "entity:Task");
+        assert_eq!(task.unwrap()["payload"]["recovered"], round > 0, "{came:?}");
+        ada.send(&message("room:board/1", json!({"event": "hello"}))).await;
+        let said = loop {
+            let frame = stream.came().await.expect("the stream goes on");
+            if frame["type"] == "message" {
+                break frame;
+            }
+        };
+        assert_eq!((&said["channel"], &said["by"]), (&json!("room:board/1"), &json!("ada")));
+        app.client().create("tasks", json!({"title": "one"})).await;
+        stream.reach(app.head()).await;
+        last_event_id = stream.last_event_id.clone();
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_a_session_of_polls_names_rooms_too() {
+    let app = TestApp::start().await;
+    let (mut ada, ben) = (socket(&app, "ada").await, app.client_as("ben"));
+    let opened = ben.call("POST", &format!("/api/realtime/session?{ADDRESS}"), Value::Null).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    let session = opened.json["session"].as_str().unwrap().to_owned();
+    let mut answer = opened.json;
+    let mut came = Vec::new();
+    let mut said = false;
+    while !came.iter().any(|frame: &Value| frame["type"] == "message") {
+        came.extend(answer["frames"].as_array().unwrap().iter().cloned());
+        if is_greeted(&came) && !said {
+            said = true;
+            ada.send(&message("room:board/1", json!({"event": "hello"}))).await;
+        }
+        let path = format!("/api/realtime/session/{session}?after={}&wait=15", answer["cursor"]);
+        answer = ben.get(&path).await;
+        assert_eq!(answer["ended"], false, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -179,7 +179,8 @@ impl Channel {
                 RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?
             }
             ChannelTarget::Room(_) | ChannelTarget::User(_) => {
-                let text = "messages are not kept, so a poll has none of them: use a WebSocket";
+                let text = "messages are not kept, so a poll without a session has none of them: use a WebSocket, an event stream or a \
+                            session of polls";
                 return Err(ChannelRefusal::new(Code::ForbiddenChannel, text));
             }
             ChannelTarget::Activity(named) => {

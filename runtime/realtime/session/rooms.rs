@@ -22,6 +22,11 @@ use crate::rules::{Principal, may_use_name};
 /// Frames that may wait until the rights of the person are known.
 const WAITING: usize = 16;
 
+/// Whether messages go over a channel, and not records.
+pub(super) fn has_messages(channel: &str) -> bool {
+    channel.starts_with("room:") || channel.starts_with("user:")
+}
+
 /// What is to be done in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RoomRight {
@@ -35,7 +40,7 @@ impl Session {
         match &frame.message {
             ClientMessage::Message { .. } => true,
             ClientMessage::Subscribe { channel, .. } | ClientMessage::Unsubscribe { channel } => {
-                channel.starts_with("room:") || channel.starts_with("user:")
+                has_messages(channel)
             }
             ClientMessage::Auth { .. }
             | ClientMessage::Lease { .. }
@@ -47,20 +52,36 @@ impl Session {
 
     /// Frames about rooms are handled in their order, once the rights of the person are known as they are.
     pub(super) fn on_room_frame(&mut self, turn: &mut Turn, frame: ClientFrame) {
-        let rooms = &mut self.rooms;
-        if rooms.rights == Knowledge::Current && rooms.waiting.is_empty()
-            || (self.person.is_nobody() && self.person.principal(self.around.generation).is_some())
-        {
+        if !self.room_frame_waits() {
             return self.do_room_frame(turn, frame);
         }
-        if rooms.waiting.len() >= WAITING {
+        if self.rooms.waiting.len() >= WAITING {
             let text = "wait for the answer to what this connection last asked of a room";
             let (channel, request_id) = (channel_of(&frame.message), frame.request_id.as_deref());
             let envelope = Envelope { channel, request_id, more: false };
             return self.refuse(turn, Code::RateLimited, text, envelope);
         }
-        rooms.waiting.push_back(frame);
+        self.rooms.waiting.push_back(frame);
         self.know_rights();
+    }
+
+    /// A channel of messages in the address of a stream or of a session of polls; an address has a bounded number of channels. Its
+    /// `snapshot` is for the other channels.
+    pub(super) fn on_addressed_room(&mut self, turn: &mut Turn, channel: String, options: SubscribeOptions) {
+        let options = SubscribeOptions { snapshot: false, ..options };
+        let message = ClientMessage::Subscribe { channel, options };
+        let frame = ClientFrame { request_id: None, message };
+        if !self.room_frame_waits() {
+            return self.do_room_frame(turn, frame);
+        }
+        self.rooms.waiting.push_back(frame);
+        self.know_rights();
+    }
+
+    fn room_frame_waits(&self) -> bool {
+        let known = self.rooms.rights == Knowledge::Current && self.rooms.waiting.is_empty();
+        let nobody = self.person.is_nobody() && self.person.principal(self.around.generation).is_some();
+        !known && !nobody
     }
 
     fn know_rights(&mut self) {

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::rooms::has_messages;
 use super::state::Session;
 use super::turn::Turn;
 use crate::ids::Seq;
@@ -30,6 +31,10 @@ impl Session {
         let resume = resume.map(|trailer| (trailer.views == now).then_some(trailer.position));
         self.followed = channels.iter().map(|asked| asked.channel.as_str().into()).collect();
         for (StreamChannel { channel, mut options }, view) in channels.into_iter().zip(views) {
+            if has_messages(&channel) {
+                self.on_addressed_room(turn, channel, options);
+                continue;
+            }
             if let Some(position) = &resume {
                 let view = view.map(|view| view.to_string());
                 options.since = Some(Since { position: position.clone(), view });
