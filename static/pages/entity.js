@@ -101,7 +101,7 @@ function show(entity, entities) {
       side.close();
     },
   });
-  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open() });
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), save });
   refs.listen(() => {
     grid.drawRefs();
     form.drawRefs();
@@ -134,6 +134,18 @@ function show(entity, entities) {
       unsaved = `${nameOf(entity, row)} was not saved. ${words(error)}`;
     }
     describe();
+  }
+
+  async function save() {
+    try {
+      // Not in quotes: these bytes are no part of the first page.
+      const { openExport } = await import(`/static/pages/export.js`);
+      // A search is not known to the list before.
+      await source.first;
+      openExport({ api, plural, query: source.query, names: ['id', ...columnsOf(asked, entity).map(({ name }) => name).filter((name) => name !== 'id')] });
+    } catch (error) {
+      say(find('#problem'), words(error));
+    }
   }
 
   /** @param {import('../mutation.js').Mutation} mutation */

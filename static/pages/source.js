@@ -27,6 +27,8 @@ export class Source {
   /** @type {import('../channels.js').LiveList | null} */
   #list = null;
   #asked = '';
+  /** What the list follows. @type {import('../query.js').Query} */
+  query = {};
   #wanted = FIRST;
   #quiet = true;
   /** @type {number | null} */
@@ -116,6 +118,7 @@ export class Source {
   #follow(where, sort) {
     const { api, channels, entity } = this.#options;
     const before = this.#list;
+    this.query = { ...where, sort };
     this.#wanted = FIRST;
     this.#count = null;
     this.#quiet = true;

@@ -23,8 +23,9 @@ const TYPED = 250;
  * @param {Asked} context.asked At first.
  * @param {(asked: Asked) => void} context.ask
  * @param {() => void} context.add
+ * @param {() => void} context.save
  */
-export function toolbar(bar, { entity, refs, asked, ask, add }) {
+export function toolbar(bar, { entity, refs, asked, ask, add, save }) {
   const searches = entity.fields.some((field) => /** @type {any} */ (field).search) || nameField(entity) !== null;
   const find = element('input', { type: 'search', 'aria-label': 'Search', placeholder: 'Search', value: asked.find, maxlength: 256 });
   let timer = 0;
@@ -35,8 +36,9 @@ export function toolbar(bar, { entity, refs, asked, ask, add }) {
   const chips = element('span', { class: 'chips' });
   const filter = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: () => openFilter() }, 'Filter');
   const columns = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: () => openColumns() }, 'Columns');
+  const file = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: save }, 'Export');
   const create = element('button', { type: 'button', id: 'new', class: 'primary', click: add }, `New ${entity.name}`);
-  bar.append(...(searches ? [find] : []), filter, columns, chips, create);
+  bar.append(...(searches ? [find] : []), filter, columns, file, chips, create);
 
   /** @param {Partial<Asked>} part */
   function change(part) {

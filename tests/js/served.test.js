@@ -34,8 +34,8 @@ test('every module is sent without its comments, and is the same program', async
 /** Tells a bundler where `/static/` is. */
 const SERVED = { name: 'served', setup: ({ onResolve }) => onResolve({ filter: /^\/static\// }, ({ path }) => ({ path: join(ROOT, path) })) };
 
-/** Loaded only where a page asks for one connection of all tabs. */
-const ASKED = ['shared', 'mux'];
+/** Loaded only where a page asks for one connection of all tabs, or its user for a file. */
+const ASKED = ['shared', 'mux', 'pages/export', 'pages/csv'];
 
 test('the modules of a page are sent as one, each once, and the page needs nothing else', async () => {
   const pages = readdirSync(join(ROOT, 'static/pages')).filter((name) => name.endsWith('.html') && name !== 'missing.html');
@@ -48,7 +48,7 @@ test('the modules of a page are sent as one, each once, and the page needs nothi
     const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length)).filter((path) => !ASKED.includes(path));
     const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
     assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.map((path) => path.replaceAll('/', '_')).sort(), name);
-    assert.doesNotMatch(packed, /^(import|export) |import\((?!`\.\/shared\.js`)/m, name);
+    assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/export)\.js`)/m, name);
     transformSync(packed, { format: 'esm' });
   }
 });
