@@ -23,6 +23,8 @@ const SAVE_AFTER = 1000;
 
 export class RowCache {
   #user = '';
+  /** How often all was forgotten: what was begun before is not kept. */
+  #era = 0;
   #storage;
   /** Channels that have changed since they were kept, with their timers. @type {Map<string, any>} */
   #changed = new Map();
@@ -45,18 +47,18 @@ export class RowCache {
 
   /** What is kept of a channel. Without storage nothing is kept, and no error is shown. @param {string} channel @returns {Promise<Kept | null>} */
   async load(channel) {
-    const user = this.#user;
-    const found = await this.#storage.all('rows', [user, channel]).catch(() => []);
-    return user === this.#user ? (found[0]?.value ?? null) : null;
+    const era = this.#era;
+    const found = await this.#storage.all('rows', [this.#user, channel]).catch(() => []);
+    return era === this.#era ? (found[0]?.value ?? null) : null;
   }
 
   /** @param {string} channel @param {Kept} kept */
   async save(channel, kept) {
-    const user = this.#user;
+    const [user, era] = [this.#user, this.#era];
     try {
       // Lists come and go; those that are open are kept again soon.
       if ((await this.#storage.count('rows', [user])) >= MOST_CHANNELS) await this.#storage.delete('rows', [user]);
-      if (user === this.#user) await this.#storage.put('rows', [user, channel], kept);
+      if (era === this.#era) await this.#storage.put('rows', [user, channel], kept);
     } catch {
       // Without storage the next page begins without rows, and loses nothing.
     }
@@ -70,7 +72,7 @@ export class RowCache {
    * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
    */
   follow(channel, store, env) {
-    const user = this.#user;
+    const era = this.#era;
     env.clearTimeout(this.#changed.get(channel));
     this.#changed.delete(channel);
     // The server refuses them now.
@@ -78,7 +80,7 @@ export class RowCache {
     const keep = () => {
       this.#changed.delete(channel);
       const { at } = store;
-      if (!at || user !== this.#user) return;
+      if (!at || era !== this.#era) return;
       const { filled, view } = store.rows;
       const rows = [...store.entries].map(({ row, seq }) => ({ row, seq }));
       // Rows that were read after the position are no state to go on from.
@@ -95,6 +97,7 @@ export class RowCache {
 
   /** Deletes all rows of this user, as after a logout. */
   async forget() {
+    this.#era++;
     await this.#storage.delete('rows', [this.#user]);
   }
 }

@@ -223,7 +223,7 @@ export const FAULTS = [
   {
     harm: 'rows of one user are kept for the next one',
     file: 'cache.js',
-    from: "if (user === this.#user) await this.#storage.put('rows', [user, channel], kept);",
+    from: "if (era === this.#era) await this.#storage.put('rows', [user, channel], kept);",
     to: "await this.#storage.put('rows', [this.#user, channel], kept);",
     red: ['users.test.js', 'rows that are kept belong'],
   },
@@ -576,6 +576,13 @@ export const FAULTS = [
     from: '          break;\n        }\n        if (!prepared)',
     to: '          throw error;\n        }\n        if (!prepared)',
     red: ['changes.test.js', 'a change that cannot be prepared'],
+  },
+  {
+    harm: 'rows come back after they were forgotten',
+    file: 'cache.js',
+    from: 'if (!at || era !== this.#era) return;',
+    to: 'if (!at) return;',
+    red: ['real_changes.test.js', 'what was forgotten does not come back'],
   },
   {
     harm: 'simulated refusals pass changes over the socket',

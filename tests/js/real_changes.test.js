@@ -211,6 +211,20 @@ test('the rows of the last visit are shown at once, for their user; then comes w
   assert.equal(await second.cache.load('entity:Note?n=79'), null);
 });
 
+test('what was forgotten does not come back by a change that came before', async () => {
+  const cache = new RowCache({ user: 'ada', indexedDB: new IDBFactory() });
+  const timers = [];
+  const env = { setTimeout: (call) => timers.push(call), clearTimeout: () => {} };
+  const rows = { filled: { last: null }, view: 'v' };
+  cache.follow('list', { follows: true, at: { epoch: 'e', seq: 1 }, rows, entries: [] }, env);
+  const saving = cache.save('other', { epoch: 'e', seq: 1, rows: [] });
+  await cache.forget();
+  await saving;
+  for (const call of timers) call();
+  await cache.save('third', { epoch: 'e', seq: 2, rows: [] });
+  assert.deepEqual([await cache.load('list'), await cache.load('other'), (await cache.load('third')).seq], [null, null, 2]);
+});
+
 test('rows are kept of a hundred channels; one more, and it starts anew', async () => {
   const indexedDB = new IDBFactory();
   const [cache, other] = ['ada', 'ben'].map((user) => new RowCache({ user, indexedDB }));
