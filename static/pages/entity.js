@@ -173,7 +173,7 @@ function show(entity, entities) {
     tools.close(denied);
     const old = state === 'stale' ? ' · catching up…' : '';
     const total = count === null ? `more than ${rows.length.toLocaleString()}` : count.toLocaleString();
-    find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? ' match' : ''}${old}`;
+    find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? (count === 1 ? ' matches' : ' match') : ''}${old}`;
     const closed = error?.code === 'UNKNOWN_ENTITY';
     const missing = unknown.length > 0 ? `The address has a filter that ${plural} do not have: ${unknown.join(', ')}.` : null;
     say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : unsaved ?? missing);

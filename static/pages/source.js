@@ -2,6 +2,7 @@
  * The rows of the table: a live list of what is asked for, of which as many rows are loaded as were looked at, and the number of
  * all. Knows no page.
  */
+import { channelOf } from '../query.js';
 import { nameField, whereOf } from './asked.js';
 import { counter } from './count.js';
 
@@ -20,6 +21,8 @@ const FIRST = 100;
 const MORE = 500;
 /** Records that a search finds at most. */
 const FOUND = 500;
+/** Bytes of the name of a channel at most. */
+const NAME = 4096;
 
 export class Source {
   #options;
@@ -33,6 +36,8 @@ export class Source {
   #quiet = true;
   /** @type {number | null} */
   #count = null;
+  /** More was found than is followed. */
+  #cut = false;
   /** @type {{code: string, message?: string, hint?: string} | null} */
   #failure = null;
   #end = () => {};
@@ -56,6 +61,7 @@ export class Source {
 
   /** Null while it is not known. */
   get count() {
+    if (this.#cut) return null;
     return this.#list?.hasMore.value ? this.#count : this.rows.length;
   }
 
@@ -101,6 +107,7 @@ export class Source {
     this.#end();
     this.#end = () => {};
     this.#failure = null;
+    this.#cut = false;
     const searches = asked.find !== '' && entity.fields.some((field) => /** @type {any} */ (field).search);
     if (searches) this.#search(asked.find, where, asked.sort, key);
     else this.#follow(asked.find === '' ? where : this.#byName(asked.find, where), asked.sort);
@@ -159,7 +166,8 @@ export class Source {
   }
 
   /**
-   * A channel cannot have a search. What the server finds is followed record by record, and asked for again after each change.
+   * A channel cannot have a search. What the server finds is followed record by record, as far as a name has room for them, and
+   * asked for again after each change.
    *
    * @param {string} text @param {import('../query.js').Where} where @param {string} sort @param {string} key
    */
@@ -169,10 +177,12 @@ export class Source {
     let shown = null;
     const read = async () => {
       try {
-        const { items } = await api.list(entity.plural, { ...where, search: text, limit: FOUND });
+        const { items, next } = await api.list(entity.plural, { ...where, search: text, sort, limit: FOUND });
         const ids = items.map(({ id }) => id);
+        while (channelOf(entity.name, { ...where, id: { in: ids } }).length > NAME) ids.splice(-Math.ceil(ids.length / 10));
         if (this.#asked !== key || ids.join() === shown) return { count: ids.length };
         shown = ids.join();
+        this.#cut = next !== null || ids.length < items.length;
         this.#end();
         this.#follow({ ...where, id: { in: ids } }, sort);
         this.#again(ask);

@@ -48,7 +48,7 @@ test('an export has the rows and columns that the table shows, and hostile texts
   assert.equal(rows[0].status, 'open', 'a whole record');
 
   await page.getByRole('searchbox').fill('three');
-  await page.getByText('1 row match').waitFor();
+  await page.getByText('1 row matches').waitFor();
   assert.match((await exported(page, 'csv')).text, /^\uFEFFid,title,priority\r\n[^,]+,"One, ""two""\nthree",4\r\n$/);
   noComplaints(page);
 });

@@ -56,3 +56,15 @@ test('a search by words finds them in every field that is searched, follows what
   await shows(page, 'Oak');
   noComplaints(page, /status of 400/);
 });
+
+test('of a search that finds more than can be followed, the first ones are shown, and that there are more', async () => {
+  const ops = Array.from({ length: 300 }, (_, n) => ({ op: 'create', entity: 'Plant', data: { name: `Fern ${String(n).padStart(3, '0')}` } }));
+  await server().request('POST', 'batch', { ops }, 'ada');
+  const page = await open('/_/e/plants?as=ada&find=fern&sort=name');
+  await page.getByText(/^more than \d+ rows match$/).waitFor();
+  const names = await page.locator('tbody tr[data-state] td:first-child').allInnerTexts();
+  assert.deepEqual(names.slice(0, 3), ['Fern 000', 'Fern 001', 'Fern 002']);
+  await page.getByRole('searchbox').fill('fern 299');
+  await page.getByText('1 row matches').waitFor();
+  noComplaints(page);
+});
