@@ -129,7 +129,7 @@ async fn the_address_of_a_session_of_polls_names_rooms_too() {
         }
         let path = format!("/api/realtime/session/{session}?after={}&wait=15", answer["cursor"]);
         answer = ben.get(&path).await;
-        assert_eq!(answer["ended"], false, "{answer}");
+        assert_ne!(answer["frames"], json!([]), "nothing came in fifteen seconds, after {came:?}");
     }
 }
 
