@@ -121,8 +121,11 @@ async fn the_address_of_a_session_of_polls_names_rooms_too() {
     let mut answer = opened.json;
     let mut came = Vec::new();
     let mut said = false;
-    while !came.iter().any(|frame: &Value| frame["type"] == "message") {
+    loop {
         came.extend(answer["frames"].as_array().unwrap().iter().cloned());
+        if came.iter().any(|frame: &Value| frame["type"] == "message") {
+            break;
+        }
         if is_greeted(&came) && !said {
             said = true;
             ada.send(&message("room:board/1", json!({"event": "hello"}))).await;
