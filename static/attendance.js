@@ -293,6 +293,6 @@ function channelOf({ resource }) {
 }
 
 /** @param {Metadata} before @param {Metadata} changes @returns {Metadata} */
-function merged(before, changes) {
+export function merged(before, changes) {
   return Object.fromEntries(Object.entries({ ...before, ...changes }).filter(([, value]) => value !== null && value !== undefined));
 }

@@ -7,7 +7,7 @@
  * locks (a page over plain http) it renews a lease instead. A tab that was taken for dead and was not sends some mutations
  * a second time, under the same ids: the server does each once.
  */
-import { Timers } from './env.js';
+import { environment, Timers } from './env.js';
 import { Storage } from './storage.js';
 
 /**
@@ -17,10 +17,10 @@ import { Storage } from './storage.js';
  * @typedef {object} Settings
  * @property {string} user The id of the present user, empty for an anonymous page.
  * @property {import('./signal.js').Readable<{code: string, message: string} | null>} problem Why nothing can be kept, told here.
- * @property {string} name Of the database.
- * @property {IDBFactory | undefined} indexedDB
- * @property {LockManager | null} locks Null: a lease instead.
- * @property {import('./env.js').Env} env
+ * @property {string} [name] Of the database.
+ * @property {IDBFactory} [indexedDB]
+ * @property {LockManager | null} [locks] Null: a lease instead.
+ * @property {Partial<import('./env.js').Env>} [env]
  */
 
 /** A hidden tab runs its timers once a minute. */
@@ -50,7 +50,8 @@ export class Lanes {
   #others = null;
 
   /** @param {Settings} settings */
-  constructor({ user, problem, name, indexedDB, locks, env }) {
+  constructor({ user, problem, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env: given }) {
+    const env = environment(given);
     this.#user = user;
     this.#problem = problem;
     this.#env = env;

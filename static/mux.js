@@ -10,6 +10,8 @@
  * last. Messages that a tab sends into a room reach the other tabs from here. Leases belong to the user already.
  */
 
+import { merged } from './attendance.js';
+
 /**
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {{client: string, id: string | undefined, payload: any}} Ask
@@ -81,7 +83,9 @@ export class Mux {
       // Who wants names sees the number, too.
       const all = [...there.values()].every((payload) => payload?.count);
       return void this.#ask(type, channel, all ? payload : undefined, client, id, (frame) => {
-        if (frame.type === 'error') there.delete(client);
+        if (frame.type !== 'error') return;
+        there.delete(client);
+        if (there.size === 0 && this.#places.get(channel) === there) this.#places.delete(channel);
       });
     }
     if (type === 'unsubscribe') {
@@ -311,7 +315,9 @@ export class Mux {
   #show(type, client, channel, payload, id) {
     const shown = this.#shown.get(channel) ?? new Map();
     const before = shown.get(client)?.metadata ?? {};
-    const metadata = type === 'presence:join' ? (payload?.metadata ?? {}) : { ...before, ...payload?.metadata };
+    const metadata = merged(type === 'presence:join' ? {} : before, payload?.metadata ?? {});
+    // Who tells something is the last one from here on.
+    if (payload?.metadata) shown.delete(client);
     this.#shown.set(channel, shown.set(client, { metadata, state: payload?.state }));
     const { state, ...rest } = payload ?? {};
     const most = this.#attention(channel);
@@ -331,10 +337,12 @@ export class Mux {
   /** @param {string} client @param {string} channel */
   #hide(client, channel) {
     const shown = this.#shown.get(channel);
+    const told = [...(shown?.keys() ?? [])].at(-1) === client;
     if (!shown?.delete(client)) return;
     const last = [...shown.values()].at(-1);
-    // Another tab of the user is still there, with what it tells.
-    if (last) return void this.#ask('presence:join', channel, { metadata: last.metadata, state: this.#attention(channel) });
+    // Another tab of the user is still there, and what it tells is shown when this one told last.
+    if (last && told) return void this.#ask('presence:join', channel, { metadata: last.metadata, state: this.#attention(channel) });
+    if (last) return void this.#ask('presence:update', channel, { metadata: {}, state: this.#attention(channel) });
     this.#shown.delete(channel);
     this.#ask('presence:leave', channel, undefined);
   }

@@ -78,7 +78,7 @@ export class OptimisticManager {
   #verdicts = null;
   /** @type {Map<string, Mutation>} by mid: pending and failed */
   #mutations = new Map();
-  /** Signals of the caller's while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
+  /** The caller's signals, while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
   #bound = new Map();
   /** The batch that is being made. @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]} | null} */
   #group = null;

@@ -40,11 +40,10 @@ export function late(env, part, make) {
   /** @type {T | undefined} */
   let made;
   /** @type {((made: T) => void)[]} */
-  let waiting = [];
+  const waiting = [];
   const begin = (/** @type {M} */ module) => {
     const one = (made = make(module));
-    for (const call of waiting) call(one);
-    waiting = [];
+    for (const call of waiting.splice(0)) call(one);
   };
   const load = () => void part().then(begin, () => env.setTimeout(load, LOAD_AGAIN));
   if (part.loaded) begin(part.loaded);

@@ -2,7 +2,6 @@
  * Keeps what was not sent over reloads, crashes and closed tabs, for its own user alone. All of it takes its time, so the part
  * that does it (`lanes.js`) is loaded behind the start of the page. Until then changes wait in order, and none is sent.
  */
-import { environment } from './env.js';
 import { only } from './only.js';
 import { part } from './parts.js';
 import { signal } from './signal.js';
@@ -31,30 +30,33 @@ export class OfflineQueue {
   #begin = () => {};
   /** @type {Promise<Lanes>} */
   #lanes;
+  #load;
   /** @type {Host | null} */
   #host = null;
 
   /** @param {QueueOptions} options */
   constructor(options) {
-    const known = 'user name indexedDB locks env';
-    const { user: owner, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env } = only('OfflineQueue', options, known);
-    const user = follow('OfflineQueue', owner, (id) => this.#become(id));
+    only('OfflineQueue', options, 'user name indexedDB locks env');
+    const user = follow('OfflineQueue', options.user, (id) => this.#become(id));
     const { problem } = this;
     this.ready = new Promise((resolve) => void (this.#begin = resolve));
-    this.#lanes = lanes().then(({ Lanes }) => new Lanes({ user, problem, name, indexedDB, locks, env: environment(env) }));
+    this.#load = () => lanes().then(({ Lanes }) => new Lanes({ ...options, user, problem }));
+    this.#lanes = this.#load();
     this.#lanes.catch((error) => {
       problem.value = { code: 'STORAGE_FAILED', message: `Nothing is kept over a reload: ${String(error)}` };
     });
   }
 
+  // Also when the part could not be loaded at the start of the page.
+
   /** How many mutations are kept for this user, in all tabs. */
   async unsent() {
-    return (await this.#lanes).unsent();
+    return (await this.#lanes.catch(this.#load)).unsent();
   }
 
   /** Deletes all of it, as after a logout. Ask before, if `unsent()` is not 0. */
   async forget() {
-    await (await this.#lanes).forget();
+    await (await this.#lanes.catch(this.#load)).forget();
   }
 
   // For the OptimisticManager.

@@ -370,7 +370,7 @@ export class RealtimeClient {
         soon: this.#perform.poll,
         httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
         user: this.#given.auth?.user.peek()?.id,
-        show: (/** @type {import('./shared.js').Sharing} */ sharing) => this.#show({ sharing }),
+        show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.#show({ sharing }),
       };
       const WebSocket = await load().then(({ socketFor }) => socketFor(host)).catch(() => (load === parts.stream ? null : env.WebSocket));
       if (signal.aborted) return;

@@ -4,9 +4,10 @@
  *
  * - A Web Lock, named by the address and the user, elects the tab that holds the connection (`Hub`). The others wait for the lock.
  * - They speak to it over a BroadcastChannel. `mux.js` makes one conversation of theirs.
- * - The tab is closed or crashes: the lock goes to the others one after the other. Each sees its socket close and comes back as after
+ * - Each tab holds a lock of its own, too. When it is free the tab is gone, and the hub leaves for it what it was in.
+ * - The tab with the connection is closed or crashes: its lock goes to the others one after the other. Each sees its socket close and comes back as after
  *   any loss, with its own positions: the first one holds the next connection.
- * - The tab is frozen: it answers neither a greeting nor a sign of life. The others open connections of their own.
+ * - It is frozen: it answers neither a greeting nor a sign of life. The others open connections of their own.
  * - Without locks, or when it is not known that users are the same (a token without a login), a tab has its own connection.
  */
 import { Connection } from './connection.js';
@@ -30,7 +31,8 @@ const apart = new WeakSet();
  * @property {{connectTimeout: number, heartbeatInterval: number, heartbeatTimeout: number}} options
  * @property {string} [user] Of the login.
  * @property {object} channels Stands for the client.
- * @property {(sharing: Sharing) => void} show
+ * @property {AbortSignal} signal Ends the attempt.
+ * @property {(sharing: Sharing | null) => void} show
  *
  * @typedef {'leads' | 'follows' | 'alone'} Sharing
  *
@@ -41,8 +43,10 @@ const apart = new WeakSet();
 
 /** @param {Host} host @returns {new (url: string) => WebSocket} */
 export function socketFor(host) {
-  const { env, url, user, channels, show } = host;
+  const { env, url, user, channels, signal, show } = host;
   const { locks = globalThis.navigator?.locks, BroadcastChannel: Channel = globalThis.BroadcastChannel } = env;
+  // Behind what ends it.
+  signal.addEventListener('abort', () => queueMicrotask(() => show(null)));
   // The address names the user, or the login does. A cookie or a token may be another one's in each tab.
   const known = user !== undefined || url.searchParams.has('as');
   if (!locks || !Channel || !known || apart.has(channels)) {
@@ -59,6 +63,9 @@ export function socketFor(host) {
   );
 }
 
+/** The lock of a tab. @param {BroadcastChannel} channel @param {string} id */
+const lockOf = (channel, id) => `${channel.name} ${id}`;
+
 class SharedSocket {
   /** @type {(() => void) | null} */
   onopen = null;
@@ -67,6 +74,7 @@ class SharedSocket {
   /** @type {((event: {code: number, reason: string}) => void) | null} */
   onclose = null;
   #host;
+  #locks;
   #channel;
   #timers;
   #over = new AbortController();
@@ -91,8 +99,14 @@ class SharedSocket {
     channel.onmessage = ({ data }) => (this.#hub ? this.#hub.hear(data) : this.#hear(data));
     this.#timers.set('answer', ANSWER, () => this.#apart());
     const { signal } = this.#over;
+    this.#locks = locks;
     locks.request(channel.name, { signal }, () => this.#elected()).catch(() => {});
-    this.#post({ hello: true });
+    const life = () => {
+      // Who hears of this tab waits for its lock.
+      this.#post({ hello: true });
+      return new Promise((over) => signal.addEventListener('abort', over));
+    };
+    locks.request(lockOf(channel, this.#id), { signal }, life).catch(() => {});
   }
 
   /** @param {string} text A frame. */
@@ -123,7 +137,6 @@ class SharedSocket {
   /** @param {number} code @param {string} reason */
   #end(code, reason) {
     if (this.#gone) return;
-    this.#post({ bye: true });
     this.#over.abort();
     this.#timers.clear();
     this.#hub?.end(1012, 'the tab with the connection was closed');
@@ -140,7 +153,7 @@ class SharedSocket {
     if (this.#leader !== null) return this.#end(1012, 'the tab with the connection was closed');
     this.#timers.clear();
     const freed = new Promise((free) => this.#over.signal.addEventListener('abort', free));
-    this.#hub = new Hub(this.#host, this.#channel, this.#id, { say: (frame) => this.#say(frame), end: (code, reason) => this.#end(code, reason) });
+    this.#hub = new Hub(this.#host, this.#locks, this.#channel, this.#id, { say: (frame) => this.#say(frame), end: (code, reason) => this.#end(code, reason) });
     this.#host.show('leads');
     this.#open();
     await freed;
@@ -210,6 +223,7 @@ class SharedSocket {
 /** In the tab that holds the connection. It ends with the connection, and with the socket of its tab. */
 class Hub {
   #env;
+  #locks;
   #channels;
   #url;
   #channel;
@@ -217,7 +231,7 @@ class Hub {
   #tab;
   #mux;
   #connection;
-  #over = false;
+  #over = new AbortController();
   #opened = false;
   /** @type {string | undefined} */
   #token;
@@ -227,9 +241,10 @@ class Hub {
   /** Those that wait for it. @type {Set<string>} */
   #waiting = new Set();
 
-  /** @param {Host} host @param {BroadcastChannel} channel @param {string} id @param {End} tab This one. */
-  constructor({ env, url, options, channels }, channel, id, tab) {
+  /** @param {Host} host @param {Pick<LockManager, 'request'>} locks @param {BroadcastChannel} channel @param {string} id @param {End} tab This one. */
+  constructor({ env, url, options, channels }, locks, channel, id, tab) {
     this.#env = env;
+    this.#locks = locks;
     this.#channels = channels;
     this.#url = url;
     this.#channel = channel;
@@ -253,18 +268,19 @@ class Hub {
   }
 
   /** Of another tab. @param {any} message */
-  hear({ from, to, hello, sign, enter, token, frame, bye }) {
-    if (this.#over || (hello ? false : to !== this.#id)) return;
+  hear({ from, to, hello, sign, enter, token, frame }) {
+    if (this.#over.signal.aborted || (hello ? false : to !== this.#id)) return;
     if (hello || (sign && (this.#mux.clients.has(from) || this.#waiting.has(from)))) this.#channel.postMessage({ to: [from], here: this.#id });
     else if (sign) this.#finish([from], { code: 1006, reason: 'the tab with the connection does not know this one' });
     else if (enter) this.enter(from, token);
     else if (frame) this.take(from, frame);
-    else if (bye) this.#leave(from);
   }
 
   /** @param {string} client @param {string | undefined} token */
   enter(client, token) {
     this.#waiting.add(client);
+    // Its tab holds the lock while it lives. That of this tab is no one's to wait for: the hub ends with it.
+    if (client !== this.#id) this.#locks.request(lockOf(this.#channel, client), { signal: this.#over.signal }, () => this.#leave(client)).catch(() => {});
     if (!this.#opened) {
       this.#opened = true;
       this.#token = token;
@@ -282,9 +298,9 @@ class Hub {
 
   /** @param {number} code @param {string} reason */
   end(code, reason) {
-    if (this.#over) return;
+    if (this.#over.signal.aborted) return;
     this.#finish([...this.#mux.clients, ...this.#waiting], { code, reason });
-    this.#over = true;
+    this.#over.abort();
     this.#connection.close();
   }
 

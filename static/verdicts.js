@@ -70,7 +70,7 @@ export class Verdicts {
   async #send({ ops, atomic, mid }) {
     const { api, rt } = this.#host;
     const batch = { atomic, ops, mid };
-    // An envelope of its and a character of three bytes for each, fit as well.
+    // The envelope, and three bytes for each character, must fit as well.
     if (rt?.connected.peek() && 3 * JSON.stringify(batch).length + 200 <= rt.frameBytes) {
       try {
         const { payload } = await rt.request('mutate', batch);

@@ -101,7 +101,7 @@ function show(entity, entities) {
       side.close();
     },
   });
-  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), save });
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), exportRows });
   refs.listen(() => {
     grid.drawRefs();
     form.drawRefs();
@@ -136,7 +136,10 @@ function show(entity, entities) {
     describe();
   }
 
-  async function save() {
+  let opens = false;
+  async function exportRows() {
+    if (opens) return;
+    opens = true;
     try {
       // Not in quotes: these bytes are no part of the first page.
       const { openExport } = await import(`/static/pages/export.js`);
@@ -146,6 +149,7 @@ function show(entity, entities) {
     } catch (error) {
       say(find('#problem'), words(error));
     }
+    opens = false;
   }
 
   /** @param {import('../mutation.js').Mutation} mutation */

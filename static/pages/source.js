@@ -179,10 +179,12 @@ export class Source {
       try {
         const { items, next } = await api.list(entity.plural, { ...where, search: text, sort, limit: FOUND });
         const ids = items.map(({ id }) => id);
-        while (channelOf(entity.name, { ...where, id: { in: ids } }).length > NAME) ids.splice(-Math.ceil(ids.length / 10));
-        if (this.#asked !== key || ids.join() === shown) return { count: ids.length };
-        shown = ids.join();
-        this.#cut = next !== null || ids.length < items.length;
+        while (ids.length > 0 && channelOf(entity.name, { ...where, id: { in: ids } }).length > NAME) ids.splice(-Math.ceil(ids.length / 10));
+        const cut = next !== null || ids.length < items.length;
+        const found = `${cut} ${ids.join()}`;
+        if (this.#asked !== key || found === shown) return { count: ids.length };
+        shown = found;
+        this.#cut = cut;
         this.#end();
         this.#follow({ ...where, id: { in: ids } }, sort);
         this.#again(ask);

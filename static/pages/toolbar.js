@@ -23,9 +23,9 @@ const TYPED = 250;
  * @param {Asked} context.asked At first.
  * @param {(asked: Asked) => void} context.ask
  * @param {() => void} context.add
- * @param {() => void} context.save
+ * @param {() => void} context.exportRows
  */
-export function toolbar(bar, { entity, refs, asked, ask, add, save }) {
+export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
   const searches = entity.fields.some((field) => /** @type {any} */ (field).search) || nameField(entity) !== null;
   const find = element('input', { type: 'search', 'aria-label': 'Search', placeholder: 'Search', value: asked.find, maxlength: 256 });
   let timer = 0;
@@ -36,7 +36,7 @@ export function toolbar(bar, { entity, refs, asked, ask, add, save }) {
   const chips = element('span', { class: 'chips' });
   const filter = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: () => openFilter() }, 'Filter');
   const columns = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: () => openColumns() }, 'Columns');
-  const file = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: save }, 'Export');
+  const file = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: exportRows }, 'Export');
   const create = element('button', { type: 'button', id: 'new', class: 'primary', click: add }, `New ${entity.name}`);
   bar.append(...(searches ? [find] : []), filter, columns, file, chips, create);
 

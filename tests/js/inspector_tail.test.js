@@ -35,6 +35,12 @@ test('each change is shown once while no more come than are shown', async () => 
   assert.equal(tail.leftOut, 0);
 });
 
+test('two looks at once are one', async () => {
+  const { log, tail, seqs } = followed(50);
+  await Promise.all([tail.follow(), tail.follow()]);
+  assert.deepEqual([seqs(), log.asked.length], [down(50, 50), 1]);
+});
+
 test('a server that writes faster is followed to its newest change, and the rest is counted', async () => {
   const { log, tail, seqs } = followed(10);
   await tail.follow();

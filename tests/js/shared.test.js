@@ -443,11 +443,65 @@ test('presence is that of the user: a tab that leaves or is hidden does not end 
   assert.deepEqual([here, there].map(({ others }) => others.value), [[], []]);
   there.leave();
   await settle();
-  assert.deepEqual(w.socket.take('presence:leave'), []);
-  assert.equal(w.socket.take('presence:join').length, 1, 'what the other tab tells');
+  assert.deepEqual([w.socket.take('presence:leave'), w.socket.take('presence:join')], [[], []]);
+  assert.deepEqual(w.socket.take('presence:update').map(({ payload }) => payload), [{ metadata: {}, state: 'away' }], 'the other tab told last, and is away');
   here.leave();
   await settle();
   assert.equal(w.socket.take('presence:leave').length, 1);
+});
+
+test('what is shown of a user is what a tab told last, until that tab leaves', async () => {
+  const { w, open } = tabs();
+  const three = [open(), open(), open()];
+  await settle();
+  w.socket.greet({ userId: 'ada' });
+  await settle();
+  const [a, b, c] = three.map(({ rt, env }, at) => new PresenceManager(rt, { env: { ...env, document: null } }).join('lobby', { field: 'abc'[at] }));
+  await settle();
+  a.update({ note: 'a', field: null });
+  await settle();
+  w.socket.take('presence:join');
+  b.leave();
+  await settle();
+  assert.deepEqual(w.socket.take('presence:join'), [], 'it told less lately than another');
+  a.leave();
+  await settle();
+  assert.deepEqual(w.socket.take('presence:join').map(({ payload }) => payload.metadata), [{ field: 'c' }]);
+  c.leave();
+  await settle();
+  assert.equal(w.socket.take('presence:leave').length, 1);
+});
+
+test('a tab that is closed leaves what it was in, though it says nothing', async () => {
+  const { w, open } = tabs();
+  const [one, two] = [open(), open()];
+  await settle();
+  w.socket.greet({ userId: 'ada' });
+  await settle();
+  hears(two, TASKS);
+  new PresenceManager(two.rt, { env: { ...two.env, document: null } }).join('lobby');
+  await settle();
+  assert.equal(w.socket.take('presence:join').length, 1);
+  two.close();
+  await settle();
+  assert.deepEqual([w.socket.take('presence:leave').length, w.socket.take('unsubscribe').length], [1, 1]);
+  assert.equal(one.rt.connected.value, true);
+});
+
+test('a room that is refused leaves nothing behind', async () => {
+  const { w, open } = tabs();
+  const one = open();
+  await settle();
+  w.socket.greet({ userId: 'ada' });
+  await settle();
+  hears(one, 'room:secret');
+  await settle();
+  const [asked] = w.socket.take('subscribe');
+  w.socket.say({ type: 'error', channel: asked.channel, requestId: asked.requestId, payload: { code: 'FORBIDDEN_CHANNEL' } });
+  await settle();
+  one.rt.disconnect();
+  await settle();
+  assert.deepEqual([w.socket.take('unsubscribe'), one.rt.detail.value.sharing], [[], null]);
 });
 
 test('two tabs join at once, and the server answers the later one: both see who is there', async () => {

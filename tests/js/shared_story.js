@@ -40,7 +40,7 @@ export async function story(seed, totals) {
     else problems.push(watch(list, server, () => rt.status.value));
     let before = null;
     rt.detail.listen(({ sharing }) => {
-      if (sharing !== before) stats[sharing]++;
+      if (sharing !== before && sharing) stats[sharing]++;
       before = sharing;
     });
     stats.opened++;

@@ -20,6 +20,8 @@ export class Tail {
   #filter = {};
   /** @type {number | null} */
   #next = null;
+  /** What is being taken. @type {Promise<void> | null} */
+  #taking = null;
   #ask;
 
   /** @param {(query: Record<string, string | number | null>) => Promise<Answer>} ask */
@@ -32,10 +34,18 @@ export class Tail {
     Object.assign(this, { items: [], leftOut: 0 });
     this.#filter = wanted;
     this.#next = null;
+    this.#taking = null;
   }
 
-  /** Takes what came since the last time. */
-  async follow() {
+  /** Takes what came since the last time. One call at a time does, and others wait for it. @returns {Promise<void>} */
+  follow() {
+    const taking = (this.#taking ??= this.#take().finally(() => {
+      if (this.#taking === taking) this.#taking = null;
+    }));
+    return taking;
+  }
+
+  async #take() {
     const filter = this.#filter;
     const filters = Object.values(filter).some((value) => value !== '');
     const [limit, most] = filters ? [PAGE, MOST_LOOKED_AT] : [MOST_SHOWN, MOST_SHOWN];
