@@ -50,7 +50,7 @@ pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use explaining::{ChangesPage, RuleAnswer, RuleQuestion, RuleReason};
-pub use filter::{FilterError, column, filter, search_words};
+pub use filter::{FilterClass, FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use lease::LeaseRequest;
 pub use many::{ManyRequest, ManyWritten};

@@ -84,7 +84,7 @@ const OTHER_WORDS: [(&str, &str); 11] = [
 
 /// What can be asked of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FilterClass {
+pub enum FilterClass {
     /// Texts that have an order; parts of them can be looked for.
     Text,
     /// Ids: texts without an order that means anything.
@@ -94,6 +94,20 @@ enum FilterClass {
     Flag,
     /// JSON, which is there or not.
     Opaque,
+}
+
+impl FilterClass {
+    pub fn of(kind: &FieldKind) -> FilterClass {
+        match kind {
+            FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
+                FilterClass::Text
+            }
+            FieldKind::Uuid | FieldKind::Ref { .. } => FilterClass::Name,
+            FieldKind::Int { .. } | FieldKind::Float { .. } => FilterClass::Number,
+            FieldKind::Bool => FilterClass::Flag,
+            FieldKind::Json => FilterClass::Opaque,
+        }
+    }
 }
 
 /// Reads every pair as a condition; all of them must be true. `names`: the names that the caller may use.
@@ -265,15 +279,7 @@ fn nature(entity: &Entity, column: Column) -> FilterClass {
     let Column::Field(at) = column else {
         return if column == Column::Id { FilterClass::Text } else { FilterClass::Number };
     };
-    match entity.at(at).kind {
-        FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
-            FilterClass::Text
-        }
-        FieldKind::Uuid | FieldKind::Ref { .. } => FilterClass::Name,
-        FieldKind::Int { .. } | FieldKind::Float { .. } => FilterClass::Number,
-        FieldKind::Bool => FilterClass::Flag,
-        FieldKind::Json => FilterClass::Opaque,
-    }
+    FilterClass::of(&entity.at(at).kind)
 }
 
 /// `a,b\,c` is `a` and `b,c`; `\\` is one backslash. Nothing at all is no value, and `,` is the empty text, twice.

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::describer::{joined, query};
 use crate::http::query::{CALLER, PARAMETERS};
+use crate::repository::FilterClass;
 use crate::schema::record_schema::{id, stored_type};
 use crate::schema::{Entity, Field, FieldKind, Schema};
 
@@ -29,50 +30,24 @@ enum Compared {
 pub(super) struct Filterable {
     pub(super) name: String,
     pub(super) value: Json,
-    pub(super) kind: Filters,
+    pub(super) class: FilterClass,
 }
 
-/// Which operators a type knows, as docs/http.md has them.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Filters {
-    /// Texts that have an order.
-    Texts,
-    /// Ids: texts without one.
-    Names,
-    /// Numbers, and times of the server.
-    Numbers,
-    Flags,
-    NullOnly,
-}
-
-impl Filters {
-    fn of(kind: &FieldKind) -> Filters {
-        match kind {
-            FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
-                Filters::Texts
-            }
-            FieldKind::Uuid | FieldKind::Ref { .. } => Filters::Names,
-            FieldKind::Int { .. } | FieldKind::Float { .. } => Filters::Numbers,
-            FieldKind::Bool => Filters::Flags,
-            FieldKind::Json => Filters::NullOnly,
-        }
-    }
-
-    pub(super) fn operators(self) -> Vec<ColumnOperator> {
-        let of = |words: &[&'static str], compared| -> Vec<ColumnOperator> {
-            words.iter().map(|word| ColumnOperator { word, compared }).collect()
-        };
-        let equal = [of(&["eq", "ne"], Compared::Value), of(&["in"], Compared::Values)].concat();
-        let ordered = of(&["gt", "gte", "lt", "lte"], Compared::Value);
-        let texts = of(&["contains", "starts", "ends"], Compared::Text);
-        let null = of(&["null"], Compared::Flag);
-        match self {
-            Filters::NullOnly => null,
-            Filters::Flags => [equal, null].concat(),
-            Filters::Numbers => [equal, ordered, null].concat(),
-            Filters::Names => [equal, texts, null].concat(),
-            Filters::Texts => [equal, ordered, texts, null].concat(),
-        }
+/// Which operators a class of columns knows, as docs/http.md has them.
+pub(super) fn operators_of(class: FilterClass) -> Vec<ColumnOperator> {
+    let of = |words: &[&'static str], compared| -> Vec<ColumnOperator> {
+        words.iter().map(|word| ColumnOperator { word, compared }).collect()
+    };
+    let equal = [of(&["eq", "ne"], Compared::Value), of(&["in"], Compared::Values)].concat();
+    let ordered = of(&["gt", "gte", "lt", "lte"], Compared::Value);
+    let texts = of(&["contains", "starts", "ends"], Compared::Text);
+    let null = of(&["null"], Compared::Flag);
+    match class {
+        FilterClass::Opaque => null,
+        FilterClass::Flag => [equal, null].concat(),
+        FilterClass::Number => [equal, ordered, null].concat(),
+        FilterClass::Name => [equal, texts, null].concat(),
+        FilterClass::Text => [equal, ordered, texts, null].concat(),
     }
 }
 
@@ -113,18 +88,18 @@ pub(super) struct NamedParameter {
 }
 
 pub(super) fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
-    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind };
-    let time = |name| column(name, json!({"type": "string", "format": "date-time"}), Filters::Numbers);
+    let column = |name: &str, value, class| Filterable { name: name.to_owned(), value, class };
+    let time = |name| column(name, json!({"type": "string", "format": "date-time"}), FilterClass::Number);
     let mut columns = vec![
-        column("id", id(entity.id_kind), Filters::Texts),
-        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Numbers),
+        column("id", id(entity.id_kind), FilterClass::Text),
+        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), FilterClass::Number),
         time("created_at"),
         time("updated_at"),
     ];
-    columns.extend(
-        shown(entity)
-            .map(|field| column(&field.name, stored_type(schema, &field.kind), Filters::of(&field.kind))),
-    );
+    columns
+        .extend(shown(entity).map(|field| {
+            column(&field.name, stored_type(schema, &field.kind), FilterClass::of(&field.kind))
+        }));
     columns
 }
 
@@ -144,11 +119,11 @@ pub(super) fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<NamedPa
     let key = format!("{}.{}", entity.name, column.name);
     // Without brackets such a name is a parameter of the request.
     let is_word = PARAMETERS.contains(&&*column.name) || CALLER.contains(&&*column.name);
-    let short = (column.kind != Filters::NullOnly && !is_word).then(|| NamedParameter {
+    let short = (column.class != FilterClass::Opaque && !is_word).then(|| NamedParameter {
         key: key.clone(),
         parameter: query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),
     });
-    let by_operator = column.kind.operators().into_iter().map(|operator| NamedParameter {
+    let by_operator = operators_of(column.class).into_iter().map(|operator| NamedParameter {
         key: format!("{key}.{}", operator.word),
         parameter: operator.parameter(column),
     });

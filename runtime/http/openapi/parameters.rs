@@ -3,9 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::columns::{
-    Filterable, Filters, MOST_LISTED, filterable, group, meaning, parameters_of, paths, shown, sort,
+    Filterable, MOST_LISTED, filterable, group, meaning, operators_of, parameters_of, paths, shown, sort,
 };
 use super::describer::{Describer, joined, query};
+use crate::repository::FilterClass;
 use crate::schema::record_schema::{ObjectSchema, id, stored_type};
 use crate::schema::{Entity, Field};
 
@@ -118,9 +119,9 @@ impl Describer<'_> {
             schema["description"] = word["description"].clone();
             question = question.with_optional(word["name"].as_str().unwrap_or_default(), schema);
         }
-        for Filterable { name, value, kind } in filterable(self.schema, entity) {
+        for Filterable { name, value, class } in filterable(self.schema, entity) {
             let mut operators = ObjectSchema::new("By operator.");
-            for operator in kind.operators() {
+            for operator in operators_of(class) {
                 let mut operand = operator.operand(value.clone());
                 operand["description"] =
                     json!(if operator.word == "in" { "One of these." } else { meaning(operator.word) });
@@ -128,9 +129,9 @@ impl Describer<'_> {
             }
             let mut operators = json!(operators);
             operators["minProperties"] = json!(1);
-            let asked = match kind {
-                Filters::NullOnly => json!({"anyOf": [{"type": "null"}, operators]}),
-                Filters::Texts | Filters::Names | Filters::Numbers | Filters::Flags => {
+            let asked = match class {
+                FilterClass::Opaque => json!({"anyOf": [{"type": "null"}, operators]}),
+                FilterClass::Text | FilterClass::Name | FilterClass::Number | FilterClass::Flag => {
                     json!({"anyOf": [value, {"type": "null"}, operators]})
                 }
             };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::refused;
+use super::refused::{self, no_name, no_part, unknown};
 use super::types::Type;
 use crate::schema::builtin::USER;
 use crate::schema::cel::{Identifier, SyntaxData, SyntaxNode};
@@ -502,22 +502,4 @@ fn path(node: &SyntaxNode) -> Result<Vec<Identifier>, Diagnostic> {
     words.push(Identifier { text: name.clone(), span: at.span.clone() });
     words.reverse();
     Ok(words)
-}
-
-fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
-    let help = match refused::is_size(&part.text) {
-        true => "for how long a text or list is write `size(x)`",
-        false => "remove the dot and what follows it",
-    };
-    unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
-}
-
-fn no_name(node: &SyntaxNode) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name is missing before the dot")
-        .label("no name")
-        .help("write a field, or `user` and one of its fields")
-}
-
-fn unknown(span: Span, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::RuleName, span, message).label("unknown")
 }

@@ -143,3 +143,21 @@ pub(super) fn other(node: &SyntaxNode, other: Unsupported) -> Diagnostic {
     };
     unsupported(node.span.clone(), format!("rules have no {what}"), "not in rules").help(help)
 }
+
+pub(super) fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
+    let help = match is_size(&part.text) {
+        true => "for how long a text or list is write `size(x)`",
+        false => "remove the dot and what follows it",
+    };
+    unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
+}
+
+pub(super) fn no_name(node: &SyntaxNode) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name is missing before the dot")
+        .label("no name")
+        .help("write a field, or `user` and one of its fields")
+}
+
+pub(super) fn unknown(span: Span, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleName, span, message).label("unknown")
+}
