@@ -38,9 +38,11 @@ enum Way {
     Socket,
     Stream,
     Polls,
+    /// Polls of a session.
+    Session,
 }
 
-const WAYS: [Way; 3] = [Way::Socket, Way::Stream, Way::Polls];
+const WAYS: [Way; 4] = [Way::Socket, Way::Stream, Way::Polls, Way::Session];
 
 #[derive(Debug, Clone)]
 enum Heard {
@@ -97,6 +99,7 @@ async fn follow(way: Way, address: SocketAddr, token: String, tell: UnboundedSen
         Way::Socket => over_socket(address, &token, hear).await,
         Way::Stream => over_stream(&Client::bearing(address, &token), hear).await,
         Way::Polls => by_polls(&Client::bearing(address, &token), hear).await,
+        Way::Session => by_session(&Client::bearing(address, &token), hear).await,
     };
     let _ = tell.send((way, Heard::End(code)));
 }
@@ -151,6 +154,31 @@ async fn by_polls(client: &Client, hear: impl Fn(Option<&Value>)) -> String {
         let view = answer.json["channels"][0]["view"].as_str().unwrap();
         path = format!("{PATH}&view={view}&since={epoch}:{seq}&wait=10");
     }
+}
+
+async fn by_session(client: &Client, hear: impl Fn(Option<&Value>)) -> String {
+    const PATH: &str = "/api/realtime/session";
+    let opened = client.call("POST", &format!("{PATH}?channel=entity:Task"), Value::Null).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    let path = format!("{PATH}/{}", opened.json["session"].as_str().unwrap());
+    let (mut answer, mut code) = (opened, String::new());
+    while (200..300).contains(&answer.status) {
+        for frame in answer.json["frames"].as_array().unwrap() {
+            match frame["type"].as_str().unwrap() {
+                "subscribed" => hear(None),
+                "entity:created" => hear(Some(frame)),
+                "error" => code = code_of(&frame["payload"]),
+                _ => {}
+            }
+        }
+        if answer.json["ended"] == true {
+            return code;
+        }
+        let after = &answer.json["cursor"];
+        answer = client.call("GET", &format!("{path}?after={after}&wait=10"), Value::Null).await;
+    }
+    assert_eq!(answer.status, 401, "{}", answer.text);
+    code_of(&answer.json)
 }
 
 fn code_of(json: &Value) -> String {
@@ -240,7 +268,21 @@ async fn under_writes_no_event_follows_the_end_of_a_credential_over_any_transpor
 
 #[tokio::test]
 async fn the_first_event_after_a_login_has_expired_is_shown_by_no_connection() {
-    is_sent_away_by_the_first_event(&[Way::Socket, Way::Stream]).await;
+    is_sent_away_by_the_first_event(&[Way::Socket, Way::Stream, Way::Session]).await;
+}
+
+#[tokio::test]
+async fn rows_are_not_shown_to_a_connection_whose_login_has_expired() {
+    let (app, clock, _issuer) = started().await;
+    let ada = Account::register(&app, "ada").await;
+    app.client_as("root").create("tasks", json!({"title": "old"})).await;
+    let mut socket = Socket::open_at(app.address, &format!("/ws?token={}", ada.token)).await;
+    socket.expect("connected").await;
+    // No tick of the connection is due.
+    clock.pass(HOUR);
+    socket.send(&json!({"type": "subscribe", "channel": "entity:Task", "payload": {"snapshot": true}})).await;
+    assert_eq!(code_of(&socket.expect("error").await["payload"]), "UNAUTHENTICATED");
+    assert_eq!(socket.closed().await, Some(4401));
 }
 
 #[tokio::test]

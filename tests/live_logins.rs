@@ -354,7 +354,7 @@ async fn a_poll_that_waits_ends_when_its_login_expires() {
     let first = ada.call("GET", "/api/changes?channel=entity:Task", Value::Null).await.json;
     let since = format!("{}:{}", first["epoch"].as_str().unwrap(), first["seq"]);
     let view = first["channels"][0]["view"].as_str().unwrap().to_owned();
-    // Of itself it would be answered after 25 s with 200, and be told of what is written meanwhile.
+    // Of itself it would be answered after 25 s, and the client of the tests gives up after 20.
     let polling = format!("/api/changes?channel=entity:Task&view={view}&since={since}&wait=25");
     let expiring = async {
         app.wait_for_metric("tidewire_sessions{transport=\"poll\"}", 1.0).await;

@@ -59,15 +59,12 @@ impl WaitingCaller {
     /// Why the login of the caller no longer counts, if it ended or its time is over. To be asked before an answer that was waited
     /// for is given.
     pub(super) fn login_over(&self, env: &Env) -> Option<Problem> {
-        let LoginState { expires, ended } = self.0.session.as_ref()?.standing();
-        let said = if ended {
-            "the session was ended: log in again"
-        } else if expires.is_some_and(|expires| expires <= env.now()) {
-            "the login has expired: log in again, or get another token"
-        } else {
-            return None;
+        let state = self.0.session.as_ref()?.standing();
+        let said = match state.ended {
+            true => "the session was ended: log in again",
+            false => "the login has expired: log in again, or get another token",
         };
-        Some(IdentityError::BadToken(said).into())
+        state.is_over(env.now()).then(|| IdentityError::BadToken(said).into())
     }
 
     /// Completes when the login of the caller ends: by a logout for example, or with its time.

@@ -126,10 +126,9 @@ async fn collect(
         return Err(Problem::new(Code::MethodNotAllowed, text));
     };
     tokio::select! {
-        collected = line.collect(after, wait) => match caller.login_over(&state.env) {
-            Some(refused) => Err(refused),
-            None => Ok(answer(&collected.map_err(|error| bad_query(error.to_string()))?, None)),
-        },
+        collected = line.collect(after, wait) => {
+            Ok(answer(&collected.map_err(|error| bad_query(error.to_string()))?, None))
+        }
         refused = caller.login_ended(&state.env) => Err(refused),
     }
 }

@@ -23,6 +23,13 @@ pub struct LoginState {
     pub ended: bool,
 }
 
+impl LoginState {
+    /// Whether the session lets in no longer.
+    pub fn is_over(self, now: Timestamp) -> bool {
+        self.ended || self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginKind {
@@ -125,8 +132,7 @@ impl LiveSession {
     }
 
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        let LoginState { expires, ended } = self.standing();
-        !ended && expires.is_none_or(|expires| now < expires)
+        !self.standing().is_over(now)
     }
 
     /// It was used, or goes on under another token: it lasts at least until then.

@@ -52,7 +52,7 @@ impl PresenceMetrics {
             lease_ends: counter(
                 r,
                 "tidewire_lease_ends",
-                "Leases ended because their holder was gone or did not renew them",
+                "Leases ended because their holder was gone or did not renew them, or their record was deleted",
             ),
         }
     }

@@ -201,6 +201,12 @@ impl<T: Transport> Connection<T> {
     /// What the session says to an event.
     fn hear(&mut self, event: LoopEvent) -> NextStep {
         let now = self.now();
+        if matches!(event, LoopEvent::Outbox | LoopEvent::Read(_))
+            && let Some(state) = self.credential.over(now.wall)
+        {
+            // Its notice or its time may come behind an event, and behind rows that were read before.
+            return NextStep::Perform(self.session.on(now, Input::Login(state)));
+        }
         let effects = match event {
             LoopEvent::Outbox => return NextStep::Drain,
             LoopEvent::Peer(arrival) => match arrival {
@@ -263,11 +269,6 @@ impl<T: Transport> Connection<T> {
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
         let now = self.now();
-        if let Some(state) = self.credential.over(now.wall) {
-            // Its notice is on the way, and may come behind an event.
-            let effects = self.session.on(now, Input::Login(state));
-            return Box::pin(self.perform(effects, reading)).await;
-        }
         // Read before the outbox is: whatever belongs to it was appended before it was set.
         let reached = self.channels.position();
         let Drained { items, invalidated, overflowed, dropped, states } = self.outbox.drain(WRITE_BYTES);

@@ -135,10 +135,10 @@ impl Credential {
         }))
     }
 
-    /// How the login stands if it is over, as of now and not of the last notice: no event is sent after its end.
+    /// How the login stands if it is over, as of now and not of the last notice.
     pub(super) fn over(&self, now: Timestamp) -> Option<LoginState> {
         let state = *self.following.as_ref()?.borrow();
-        (state.ended || state.expires.is_some_and(|expires| expires <= now)).then_some(state)
+        state.is_over(now).then_some(state)
     }
 
     /// Whether another session is to be followed, once.

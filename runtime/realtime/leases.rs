@@ -214,7 +214,7 @@ impl Leases {
         Ok(state)
     }
 
-    /// Ends what is due, and what `batches` take the record from, until the server stops.
+    /// Ends leases that are due, and those whose records `batches` delete, until the server stops.
     pub async fn keep(&self, mut batches: Batches) {
         let (mut committing, mut look_again) = (true, None);
         loop {
@@ -380,6 +380,7 @@ impl Leases {
         // Its record was deleted and made again, or its time was over, and this is heard before it was ended. What is passed has no
         // connection.
         if let Some(former) = former.filter(|_| by.is_some()) {
+            self.metrics.presence.lease_ends.inc();
             self.tell_loss(&former);
         }
         if is_new {

@@ -1,5 +1,5 @@
-//! `Refusals`: the last 10,000 refusals of an hour, and the last 10,000 lists. Older ones of the caller with the most make room for
-//! newer ones (`fair.rs`).
+//! `Refusals`: the last 10,000 refusals of an hour, and the last 10,000 lists. When there are more, the caller with the most loses
+//! the oldest (`fair.rs`).
 //!
 //! While nothing is refused nothing is done. Asking walks through all of them, since it is rare.
 
@@ -75,7 +75,7 @@ pub struct RefusedCaller {
 pub enum KeptClaims {
     /// All that the rules can ask.
     Known(Claims),
-    /// They were too long, or it was not asked for them.
+    /// They were too long, or no explanation needs them.
     Unknown,
 }
 

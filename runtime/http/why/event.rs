@@ -163,6 +163,13 @@ impl AskedChange<'_> {
         }
     }
 
+    /// Whether rules of the entity ask claims that are not known.
+    fn lacks_claims(&self) -> bool {
+        let schema = self.state.schema();
+        let asked = schema.entity(&self.change.entity).map(|entity| claims_asked(entity));
+        !self.knows_claims && asked.is_some_and(|claims| !claims.is_empty())
+    }
+
     /// Whether a person with this channel would get the change.
     async fn would(mut self, person: &Arc<Person>, channel: Option<&str>) -> Result<Value, Problem> {
         let channel = channel.map_or_else(|| format!("entity:{}", self.change.entity), str::to_owned);
@@ -177,10 +184,9 @@ impl AskedChange<'_> {
                 let who = words::who(person.id.as_deref());
                 let said =
                     format!("{who} is refused this channel ({}): {}", refusal.code.as_str(), refusal.message);
-                let schema = self.state.schema();
-                let asked = schema.entity(&self.change.entity).map(|entity| claims_asked(entity));
+                let doubtful = self.lacks_claims();
                 let mut json = found(self.json, "refused", said);
-                if !self.knows_claims && asked.is_some_and(|claims| !claims.is_empty()) {
+                if doubtful {
                     now::say_unknown_claims(&mut json);
                 }
                 return Ok(json);
@@ -190,7 +196,12 @@ impl AskedChange<'_> {
             Some(event) => {
                 self.add_event(&event);
                 let said = format!("by the rights of now, a subscriber would be sent {}", told(&event));
-                Ok(found(self.json, "would", said))
+                let doubtful = self.lacks_claims();
+                let mut json = found(self.json, "would", said);
+                if doubtful {
+                    now::say_unknown_claims(&mut json);
+                }
+                Ok(json)
             }
             None => self.unseen(person, &channel, &binding.sight).await,
         }

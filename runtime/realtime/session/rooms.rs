@@ -52,25 +52,24 @@ impl Session {
 
     /// Frames about rooms are handled in their order, once the rights of the person are known as they are.
     pub(super) fn on_room_frame(&mut self, turn: &mut Turn, frame: ClientFrame) {
-        if !self.room_frame_waits() {
-            return self.do_room_frame(turn, frame);
-        }
-        if self.rooms.waiting.len() >= WAITING {
+        if self.room_frame_waits() && self.rooms.waiting.len() >= WAITING {
             let text = "wait for the answer to what this connection last asked of a room";
             let (channel, request_id) = (channel_of(&frame.message), frame.request_id.as_deref());
             let envelope = Envelope { channel, request_id, more: false };
             return self.refuse(turn, Code::RateLimited, text, envelope);
         }
-        self.rooms.waiting.push_back(frame);
-        self.know_rights();
+        self.do_or_keep(turn, frame);
     }
 
-    /// A channel of messages in the address of a stream or of a session of polls; an address has a bounded number of channels. Its
-    /// `snapshot` is for the other channels.
+    /// A channel of messages in the address of a stream or of a session of polls; there are as many as the limit on the bytes of a head
+    /// has room for. Its `snapshot` is for the other channels.
     pub(super) fn on_addressed_room(&mut self, turn: &mut Turn, channel: String, options: SubscribeOptions) {
         let options = SubscribeOptions { snapshot: false, ..options };
         let message = ClientMessage::Subscribe { channel, options };
-        let frame = ClientFrame { request_id: None, message };
+        self.do_or_keep(turn, ClientFrame { request_id: None, message });
+    }
+
+    fn do_or_keep(&mut self, turn: &mut Turn, frame: ClientFrame) {
         if !self.room_frame_waits() {
             return self.do_room_frame(turn, frame);
         }

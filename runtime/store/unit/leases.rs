@@ -1,8 +1,8 @@
 //! The lease of a record inside a unit: who gets it and keeps it, and whether an operation that names one, or must name one, may
 //! happen (SEMANTICS Y6).
 //!
-//! Knows no connection. A lease ends with its record (`writes.rs`). What follows from a write (cascades, lookups, `[[on]]`) is not asked for a lease, and neither is the
-//! server itself.
+//! Knows no connection. A lease ends with its record (`writes.rs`). What follows from a write (cascades, lookups, `[[on]]`) is not
+//! asked for a lease, and neither is the server itself.
 
 use super::fault::{Fault, refuse};
 use super::permission::{Attempt, Permission};
