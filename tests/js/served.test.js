@@ -31,11 +31,17 @@ test('every module is sent without its comments, and is the same program', async
   }
 });
 
-/** Tells a bundler where `/static/` is. */
-const SERVED = { name: 'served', setup: ({ onResolve }) => onResolve({ filter: /^\/static\// }, ({ path }) => ({ path: join(ROOT, path) })) };
+/** Loaded only where a page asks for one connection of all tabs, or its user for a file: no page begins with them or with what only they need. */
+const ASKED = /\/(shared|export)\.js$/;
 
-/** Loaded only where a page asks for one connection of all tabs, or its user for a file. */
-const ASKED = ['shared', 'mux', 'pages/export', 'pages/csv'];
+/** Tells a bundler where `/static/` is, and where it stops. */
+const SERVED = {
+  name: 'served',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: ASKED }, ({ path }) => ({ path, external: true }));
+    onResolve({ filter: /^\/static\// }, ({ path }) => ({ path: join(ROOT, path) }));
+  },
+};
 
 test('the modules of a page are sent as one, each once, and the page needs nothing else', async () => {
   const pages = readdirSync(join(ROOT, 'static/pages')).filter((name) => name.endsWith('.html') && name !== 'missing.html');
@@ -45,7 +51,7 @@ test('the modules of a page are sent as one, each once, and the page needs nothi
     const packed = await fetched(`pack/${entry}`);
     // What a bundler finds when it follows the imports of the page is what the server follows.
     const { metafile } = await build({ entryPoints: [join(ROOT, 'static', entry)], bundle: true, format: 'esm', outdir: 'out', write: false, metafile: true, plugins: [SERVED] });
-    const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length)).filter((path) => !ASKED.includes(path));
+    const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length));
     const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
     assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.map((path) => path.replaceAll('/', '_')).sort(), name);
     assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/export)\.js`)/m, name);
