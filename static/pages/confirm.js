@@ -6,10 +6,17 @@ import { element, say, words } from './dom.js';
 /**
  * @param {string} name Of the record.
  * @param {() => Promise<unknown>} act
+ */
+export const confirmDelete = (name, act) => confirmed(`Delete “${name}”?`, 'It is deleted for everyone. You cannot undo this.', act);
+
+/**
+ * @param {string} question
+ * @param {string} consequence
+ * @param {() => Promise<unknown>} act
  * @returns {Promise<boolean>} whether it was done.
  */
-export function confirmDelete(name, act) {
-  const title = element('h2', { id: 'confirm' }, `Delete “${name}”?`);
+export function confirmed(question, consequence, act) {
+  const title = element('h2', { id: 'confirm' }, question);
   const problem = element('p', { class: 'error', role: 'alert', hidden: true });
   const click = async () => {
     button.disabled = true;
@@ -25,8 +32,7 @@ export function confirmDelete(name, act) {
   };
   const button = element('button', { type: 'button', class: 'danger', click }, 'Delete');
   const cancel = element('button', { value: '', autofocus: true }, 'Cancel');
-  const text = element('p', {}, 'It is deleted for everyone. You cannot undo this.');
-  const form = element('form', { method: 'dialog' }, title, text, problem, element('div', { class: 'actions' }, cancel, button));
+  const form = element('form', { method: 'dialog' }, title, element('p', {}, consequence), problem, element('div', { class: 'actions' }, cancel, button));
   const dialog = element('dialog', { 'aria-labelledby': title.id }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -47,6 +53,7 @@ export function confirmDelete(name, act) {
  */
 export async function removeRecord({ rt, api, entity }, id) {
   if (/** @type {any} */ (entity).lease !== 'required') return api.delete(entity.plural, id);
-  const { deleteLeased } = await import('./leased.js');
+  // Not in quotes: these bytes are no part of a first page.
+  const { deleteLeased } = await import(`/static/pages/leased.js`);
   await deleteLeased({ rt, api, entity }, id);
 }

@@ -18,20 +18,6 @@ import { references } from './refs.js';
 import { Source } from './source.js';
 import { columnsOf, toolbar } from './toolbar.js';
 
-/** @type {[string, string][]} */
-const KEYS = [
-  ['↑ ↓ ← →', 'Move between cells'],
-  ['Home End', 'First and last cell of the row, with Ctrl of the table'],
-  ['PgUp PgDn', 'Ten rows up and down'],
-  ['Enter', 'Edit the cell, and save it'],
-  ['Esc', 'Cancel'],
-  ['o', 'Open the record'],
-  ['Ctrl+Enter', 'Open the record that the cell refers to'],
-  ['Delete', 'Delete the record'],
-  ['n', 'New record'],
-  ['/', 'Search'],
-];
-
 const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const title = labelOf(plural);
 const { api, rt, channels, auth, link, refused } = start(title);
@@ -60,6 +46,14 @@ function show(entity, entities) {
   const href = (/** @type {string} */ id) => link(`/_/e/${encodeURIComponent(plural)}/${encodeURIComponent(id)}`);
   /** Why the last change under a lease was not saved. @type {string | null} */
   let unsaved = null;
+  /** The order and the columns that the head shows. */
+  let drawn = '';
+  /** Records that could not be deleted without the lease of another user. @type {import('./note.js').Refused[]} */
+  let kept = [];
+  /** What is done with selected rows. @type {Promise<ReturnType<typeof import('./bulk.js').bulkBar> | null> | null} */
+  let bar = null;
+  /** The last change of what is asked for was a typed letter: the next one is no step for Back of its own. */
+  let typing = false;
   let { unknown, ...asked } = askedOf(new URLSearchParams(location.search), entity);
   /** @type {HTMLTableElement} */
   const table = find('#rows');
@@ -67,7 +61,7 @@ function show(entity, entities) {
   const grid = new Grid(find('.scroll'), table, {
     entity,
     refs,
-    change: (id, patch) => void (/** @type {any} */ (entity).lease === 'required' ? leased(id, patch) : db.update(entity.name, id, patch, { ifMatch: true })),
+    change: (id, patch) => void (leases ? leased(id, patch) : db.update(entity.name, id, patch, { ifMatch: true })),
     meta: (id) => source.meta(id),
     remove: (row) => confirmDelete(nameOf(entity, row), () => removeRecord({ rt, api, entity }, row.id)).then(() => grid.refocus()),
     left: () => describe(),
@@ -81,6 +75,8 @@ function show(entity, entities) {
     tell: announcer(find('#news')),
     sort: (name) => tools.sort(name),
     compare: (mutation) => decide(mutation),
+    selected,
+    removeSelected: () => bulk().then((made) => made?.ask()),
   });
   fresh.addEventListener('click', () => grid.release());
 
@@ -101,25 +97,85 @@ function show(entity, entities) {
       side.close();
     },
   });
-  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), exportRows });
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), exportRows: () => exportRows(null) });
   refs.listen(() => {
     grid.drawRefs();
     form.drawRefs();
     tools.draw();
   });
-  for (const changes of [db.pending, db.failed]) changes.listen(() => grid.refuse(db.failed.value));
-  keys(KEYS, { n: () => side.open(), '/': () => tools.focusSearch() });
+  for (const changes of [db.pending, db.failed]) changes.listen(refuse);
+  keys('table', { n: () => side.open(), '/': () => tools.focusSearch() });
 
-  /** @param {import('./asked.js').Asked} next */
-  function ask(next) {
-    const columns = asked.columns?.join() !== next.columns?.join() || asked.sort !== next.sort;
+  addEventListener('popstate', () => {
+    typing = false;
+    ({ unknown, ...asked } = askedOf(new URLSearchParams(location.search), entity));
+    tools.set(asked);
+    follow();
+  });
+
+  /** @param {import('./asked.js').Asked} next @param {boolean} [typed] In the middle of a word: its letters are one step for Back. */
+  function ask(next, typed = false) {
+    const goesOn = typing && next.find !== asked.find;
+    typing = typed;
     asked = next;
+    unknown = [];
     const address = addressOf(asked, new URLSearchParams(location.search));
-    history.replaceState(null, '', `${location.pathname}${address.size > 0 ? `?${address}` : ''}${location.hash}`);
-    if (columns) grid.setColumns(columnsOf(asked, entity), asked.sort, sortable);
+    const search = address.size > 0 ? `?${address}` : '';
+    const step = source.asks(asked) && !goesOn;
+    history[step ? 'pushState' : 'replaceState'](null, '', location.pathname + search + location.hash);
+    follow();
+  }
+
+  /** Shows what is asked for now. */
+  function follow() {
+    const columns = columnsOf(asked, entity);
+    const head = `${asked.sort} ${columns.map(({ name }) => name)}`;
+    if (head !== drawn) grid.setColumns(columns, asked.sort, sortable);
     else grid.clear();
+    drawn = head;
     // Rows that are known already come at once.
-    if (!source.ask(asked)) grid.update(source.rows, source.unread, true);
+    if (!source.ask(asked)) return grid.update(source.rows, source.unread, true);
+    // Of other rows, none is selected, and none was refused.
+    grid.select([]);
+    kept = [];
+    for (const mutation of db.failed.value) if (mutation.changes[0].op === 'delete') mutation.discard();
+    refuse();
+  }
+
+  function refuse() {
+    grid.refuse([...db.failed.value, ...kept]);
+    describe();
+  }
+
+  const leases = /** @type {any} */ (entity).lease === 'required';
+  function bulk() {
+    const made = async () => {
+      // Not in quotes, as below.
+      const { bulkBar } = await import(`/static/pages/bulk.js`);
+      return bulkBar(find('.stage'), {
+        entity,
+        exportRows,
+        clear: () => grid.select([]),
+        remove: (/** @type {string} */ id) => db.delete(entity.name, id),
+        removeLeased: leases ? (/** @type {string} */ id) => removeRecord({ rt, api, entity }, id) : null,
+        kept: (/** @type {import('./note.js').Refused[]} */ rows) => {
+          kept = rows;
+          refuse();
+        },
+        closed: () => grid.refocus(),
+      });
+    };
+    bar ??= made().catch((error) => {
+      bar = null;
+      unsaved = words(error);
+      describe();
+      return null;
+    });
+    return bar;
+  }
+
+  async function selected(/** @type {Set<string>} */ ids) {
+    if (ids.size > 0 || bar) (await bulk())?.draw(source.rows.filter(({ id }) => grid.isSelected(id)));
   }
 
   /** Shown when the server has it: without the lease it would be refused. @param {string} id @param {Record<string, any>} patch */
@@ -127,7 +183,7 @@ function show(entity, entities) {
     const row = source.rows.find((each) => each.id === id);
     if (!row) return;
     try {
-      const { changeLeased } = await import('./leased.js');
+      const { changeLeased } = await import(`/static/pages/leased.js`);
       await changeLeased({ rt, api, entity, refs }, row, patch, source.meta(id).by);
       unsaved = null;
     } catch (error) {
@@ -137,7 +193,8 @@ function show(entity, entities) {
   }
 
   let opens = false;
-  async function exportRows() {
+  /** @param {string[] | null} ids Null: all rows. */
+  async function exportRows(ids) {
     if (opens) return;
     opens = true;
     try {
@@ -145,7 +202,7 @@ function show(entity, entities) {
       const { openExport } = await import(`/static/pages/export.js`);
       // A search is not known to the list before.
       await source.first;
-      openExport({ api, plural, query: source.query, names: ['id', ...columnsOf(asked, entity).map(({ name }) => name).filter((name) => name !== 'id')] });
+      openExport({ api, plural, query: source.query, ids, names: ['id', ...columnsOf(asked, entity).map(({ name }) => name).filter((name) => name !== 'id')] });
     } catch (error) {
       say(find('#problem'), words(error));
     }
@@ -154,7 +211,7 @@ function show(entity, entities) {
 
   /** @param {import('../mutation.js').Mutation} mutation */
   async function decide(mutation) {
-    const { compare } = await import('./compare.js');
+    const { compare } = await import(`/static/pages/compare.js`);
     const { conflict } = mutation;
     if (!conflict) return mutation.retry();
     const chosen = await compare(conflict, entity.fields, refs, source.meta(mutation.id).by);
@@ -179,13 +236,14 @@ function show(entity, entities) {
     const total = count === null ? `more than ${rows.length.toLocaleString()}` : count.toLocaleString();
     find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? (count === 1 ? ' matches' : ' match') : ''}${old}`;
     const closed = error?.code === 'UNKNOWN_ENTITY';
+    const held = kept.length + db.failed.value.filter(({ changes }) => changes[0].op === 'delete').length;
+    const stays = held > 0 ? `${held.toLocaleString()} ${held === 1 ? 'record was' : 'records were'} not deleted. The reason stands below each.` : null;
     const missing = unknown.length > 0 ? `The address has a filter that ${plural} do not have: ${unknown.join(', ')}.` : null;
-    say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : unsaved ?? missing);
+    say(find('#problem'), closed ? `You have no access to ${plural}.` : error ? words(error) : unsaved ?? stays ?? missing);
     if (closed) refused();
   }
 
-  grid.setColumns(columnsOf(asked, entity), asked.sort, sortable);
-  source.ask(asked);
+  follow();
   const wanted = decodeURIComponent(location.hash.slice(1));
   if (wanted) source.first.then(() => grid.show(wanted));
   describe();

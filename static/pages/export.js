@@ -6,6 +6,8 @@ import { element, say, words } from './dom.js';
 
 /** Records of one request: the most that the server gives. */
 const PAGE = 1000;
+/** Chosen records of one request. */
+const CHOSEN = 100;
 /** Milliseconds until a file that was handed to the browser is let go. */
 const HANDED = 60_000;
 
@@ -14,10 +16,11 @@ const HANDED = 60_000;
  * @param {import('../api.js').Api} context.api
  * @param {string} context.plural
  * @param {import('../query.js').Query} context.query Which records, in which order.
+ * @param {string[] | null} [context.ids] These alone, in this order.
  * @param {string[]} context.names The fields of a CSV file.
  */
-export function openExport({ api, plural, query, names }) {
-  const title = element('h2', { id: 'export' }, `Export ${plural}`);
+export function openExport({ api, plural, query, names, ids = null }) {
+  const title = element('h2', { id: 'export' }, ids ? `Export ${ids.length.toLocaleString()} selected ${ids.length === 1 ? 'row' : 'rows'}` : `Export ${plural}`);
   const format = element('select', {}, ...Object.entries(FORMATS).map(([value, { name }]) => element('option', { value }, name)));
   const progress = element('progress', { 'aria-label': 'Exported', hidden: true });
   const told = element('p', { role: 'status', hidden: true });
@@ -56,18 +59,35 @@ export function openExport({ api, plural, query, names }) {
   async function read({ head, line, type }) {
     // The browser may keep the parts outside of the memory of the page.
     const parts = [new Blob([head(names)])];
+    let count = 0;
+    for await (const rows of ids ? chosen(ids) : all()) {
+      if (closed) return null;
+      parts.push(new Blob([rows.map((row) => line(row, names)).join('')]));
+      count += rows.length;
+      say(told, `${count.toLocaleString()} ${count === 1 ? 'row' : 'rows'} read`);
+    }
+    return new Blob(parts, { type });
+  }
+
+  /** The whole list, page by page. */
+  async function* all() {
     /** @type {string | null} */
     let cursor = null;
-    let count = 0;
     do {
-      const page = await api.list(plural, { ...query, limit: PAGE, ...(cursor === null ? {} : { cursor }) });
-      if (closed) return null;
-      parts.push(new Blob([page.items.map((row) => line(row, names)).join('')]));
-      count += page.items.length;
+      const page = /** @type {import('../api.js').Page} */ (await api.list(plural, { ...query, limit: PAGE, ...(cursor === null ? {} : { cursor }) }));
+      yield page.items;
       cursor = page.next;
-      say(told, `${count.toLocaleString()} ${count === 1 ? 'row' : 'rows'} read`);
-    } while (cursor !== null);
-    return new Blob(parts, { type });
+    } while (cursor !== null && !closed);
+  }
+
+  /** As they are now: one that is gone is left out. @param {string[]} ids */
+  async function* chosen(ids) {
+    for (let at = 0; at < ids.length && !closed; at += CHOSEN) {
+      const part = ids.slice(at, at + CHOSEN);
+      const { items } = await api.list(plural, { id: { in: part }, limit: CHOSEN });
+      const found = new Map(items.map((row) => [row.id, row]));
+      yield part.flatMap((id) => found.get(id) ?? []);
+    }
   }
 }
 

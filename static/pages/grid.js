@@ -2,17 +2,20 @@
  * The live table: draws the rows that the window shows, by id, touches only what changed, and moves by the keys of a grid. Rows
  * that others add wait while the user points at a row, edits or is scrolled, so that nothing jumps under the pointer.
  */
+import { arrange, spacer, unread } from './body.js';
 import { element } from './dom.js';
-import { labelOf } from './fields.js';
+import { headOf } from './head.js';
 import { Layout, ROW } from './layout.js';
 import { mark } from './mark.js';
 import { noteRow } from './note.js';
 import { RowView } from './row.js';
+import { Selection } from './selection.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field
  * @typedef {import('./fields.js').Row} Row
  * @typedef {import('../mutation.js').Mutation} Mutation
+ * @typedef {import('./note.js').Refused} Refused
  * @typedef {{added: number, changed: number, removed: number}} Counts
  *
  * @typedef {import('./row.js').Context & {
@@ -22,12 +25,11 @@ import { RowView } from './row.js';
  *   tell: (counts: Counts) => void,
  *   sort: (field: string) => void,
  *   compare: (mutation: Mutation) => void,
+ *   selected: (ids: Set<string>) => void,
+ *   removeSelected: () => void,
  * }} GridContext `drawn`: the table shows what the list has. `need`: so many rows are wanted. `held`: so many new ones wait. `tell`: what others changed.
  */
 
-/** Widths of columns in pixels, by type. @type {Record<string, number>} */
-const WIDTHS = { text: 210, int: 96, float: 96, bool: 90, enum: 112, date: 118, datetime: 118, uuid: 130, ref: 150, json: 150 };
-const ACTIONS = matchMedia('(max-width: 600px)').matches ? 48 : 128;
 /** A page up or down. */
 const PAGE = 10;
 
@@ -39,6 +41,9 @@ export class Grid {
   #columns = [];
   #cols = element('colgroup');
   #head = element('thead');
+  /** @type {ReturnType<typeof headOf> | null} */
+  #top = null;
+  #selection = new Selection();
   #body = element('tbody');
   /** @type {Row[]} What the list has. */
   #latest = [];
@@ -48,9 +53,9 @@ export class Grid {
   #unread = 0;
   /** Drawn now. @type {Map<string, RowView>} */
   #views = new Map();
-  /** @type {Map<string, Mutation>} The refused change of a record. */
+  /** @type {Map<string, Refused>} The refused change of a record. */
   #refused = new Map();
-  /** @type {Map<string, {mutation: Mutation, state: string, tr: HTMLTableRowElement}>} */
+  /** @type {Map<string, {mutation: Refused, state: string, tr: HTMLTableRowElement}>} */
   #notes = new Map();
   #layout = new Layout(0, []);
   /** Rows that this user has just made: they do not wait. @type {Set<string>} */
@@ -60,8 +65,10 @@ export class Grid {
   #quiet = true;
   #waits = false;
   #pointed = false;
+  /** The user asked for the rows that wait. */
+  #letIn = false;
   /** The cell that Tab reaches. */
-  #current = { id: '', at: 0, column: 0 };
+  #current = { id: '', at: 0, column: 1 };
 
   /**
    * @param {HTMLElement} scroll The frame that scrolls.
@@ -83,6 +90,9 @@ export class Grid {
       this.#pointed = pointed && pointerType === 'mouse';
       this.#settle();
     };
+    this.#body.addEventListener('click', (event) => this.#clicked(event));
+    // A range of rows, and none of text.
+    this.#body.addEventListener('mousedown', (event) => event.shiftKey && !this.isEdited && event.preventDefault());
     this.#body.addEventListener('pointerenter', points(true));
     this.#body.addEventListener('pointerleave', points(false));
     scroll.addEventListener('scroll', () => this.#soon(), { passive: true });
@@ -92,18 +102,12 @@ export class Grid {
   /** @param {Field[]} columns @param {string} sort @param {(field: Field) => boolean} sortable */
   setColumns(columns, sort, sortable) {
     this.#columns = columns;
-    const width = (/** @type {Field} */ { type }) => WIDTHS[type] ?? WIDTHS.text;
-    const cols = columns.map((field) => colOf(width(field)));
-    this.#cols.replaceChildren(...cols, colOf(ACTIONS));
-    this.#table.style.minWidth = `${columns.reduce((sum, field) => sum + width(field), ACTIONS)}px`;
-    const heads = columns.map((field) => {
-      const { name } = field;
-      const order = sort === name ? 'ascending' : sort === `-${name}` ? 'descending' : null;
-      const label = sortable(field) ? element('button', { type: 'button', class: 'sort', click: () => this.#context.sort(name) }, labelOf(name)) : labelOf(name);
-      return element('th', { scope: 'col', 'aria-sort': order }, label);
-    });
-    const actions = element('th', { scope: 'col' }, element('span', { class: 'hidden' }, 'Actions'));
-    this.#head.replaceChildren(element('tr', {}, ...heads, actions));
+    const sorted = [...this.#head.querySelectorAll('th')].findIndex((th) => th.contains(document.activeElement));
+    const selectAll = (/** @type {boolean} */ all) => this.select(all ? this.#ids : []);
+    this.#top = headOf(this.#table, { columns, order: sort, sortable, sort: this.#context.sort, selectAll });
+    this.#cols.replaceChildren(...this.#top.cols);
+    this.#head.replaceChildren(this.#top.row);
+    this.#top.row.cells[sorted]?.querySelector('button')?.focus();
     this.clear();
   }
 
@@ -152,14 +156,15 @@ export class Grid {
 
   /** Shows the rows that wait. */
   release() {
+    this.#letIn = true;
     this.#scroll.scrollTop = 0;
     this.#pointed = false;
     this.#soon();
   }
 
-  /** Changes that were refused have come or gone. @param {Mutation[]} refused */
+  /** Changes that were refused have come or gone. @param {Refused[]} refused */
   refuse(refused) {
-    this.#refused = new Map(refused.filter(({ changes }) => changes[0].op === 'update').map((mutation) => [mutation.id, mutation]));
+    this.#refused = new Map(refused.filter(({ changes }) => changes[0].op !== 'create').map((mutation) => [mutation.id, mutation]));
     this.#soon();
   }
 
@@ -173,11 +178,22 @@ export class Grid {
     for (const view of this.#views.values()) view.drawVisitors();
   }
 
+  /** @param {string} id */
+  isSelected(id) {
+    return this.#selection.ids.has(id);
+  }
+
+  /** Selects these rows alone. @param {string[]} ids */
+  select(ids) {
+    this.#selection.set(ids);
+    this.#drawSelection();
+  }
+
   /** Leads to a record, if it is loaded. @param {string} id */
   show(id) {
     this.#draw();
     const at = this.#shown.findIndex((row) => row.id === id);
-    if (at >= 0) this.#go(at, 0);
+    if (at >= 0) this.#go(at, 1);
   }
 
   // Drawing: once for everything that happens before the next picture.
@@ -191,7 +207,7 @@ export class Grid {
 
   /** Rows must not move at the moment. */
   get #holds() {
-    return this.#pointed || this.isEdited || this.#scroll.scrollTop > 0;
+    return this.#pointed || this.isEdited || this.#selection.ids.size > 0 || this.#scroll.scrollTop > 0;
   }
 
   #settle() {
@@ -220,6 +236,8 @@ export class Grid {
   #merge(counts) {
     const latest = this.#latest;
     const before = this.#shown;
+    const holds = this.#holds && !this.#letIn;
+    this.#letIn = false;
     const stays = latest.length === before.length && latest.every(({ id }, at) => id === before[at].id);
     if (stays) {
       this.#shown = latest;
@@ -230,8 +248,9 @@ export class Grid {
     const now = new Map(latest.map((row) => [row.id, row]));
     const kept = before.flatMap(({ id }) => now.get(id) ?? this.#pinned(id));
     counts.removed = before.filter(({ id }) => !now.has(id) && !this.#views.get(id)?.isGone).length;
+    if (this.#selection.keep((id) => now.has(id))) queueMicrotask(() => this.#drawSelection());
     const own = [...this.#awaited].filter((id) => now.has(id));
-    const waits = this.#holds && kept.length > 0 && own.length === 0;
+    const waits = holds && kept.length > 0 && own.length === 0;
     let end = latest.length - 1;
     while (end >= 0 && !known.has(latest[end].id)) end--;
     // What follows the last known row moves none.
@@ -292,7 +311,7 @@ export class Grid {
       y = this.#layout.top(at + 1);
       const row = rows[at];
       if (!row) {
-        nodes.push(unread(this.#columns.length + 1, at));
+        nodes.push(unread(this.#columns.length + 2, at));
         continue;
       }
       wanted.add(row.id);
@@ -305,22 +324,7 @@ export class Grid {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     const within = this.#body.contains(focused);
     const lost = this.#dropped(wanted, focused);
-    let next = this.#body.firstElementChild;
-    const keep = new Set(nodes);
-    for (const node of nodes) {
-      while (next && !keep.has(/** @type {HTMLElement} */ (next))) {
-        const gone = next;
-        next = next.nextElementSibling;
-        gone.remove();
-      }
-      if (node === next) next = next.nextElementSibling;
-      else this.#body.insertBefore(node, next);
-    }
-    while (next) {
-      const gone = next;
-      next = next.nextElementSibling;
-      gone.remove();
-    }
+    arrange(this.#body, nodes);
     if (lost >= 0 && rows.length > 0) this.#go(Math.min(lost, rows.length - 1), this.#current.column);
     // A row that has moved has lost the focus.
     else if (within && focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
@@ -357,11 +361,12 @@ export class Grid {
     } else if (view.update(row)) counts.changed++;
     this.#fresh.delete(row.id);
     view.tr.setAttribute('aria-rowindex', String(at + 2));
+    view.select(this.#selection.ids.has(row.id));
     view.drawState();
     return view;
   }
 
-  /** @param {Mutation} mutation */
+  /** @param {Refused} mutation */
   #noteOf(mutation) {
     const { id, state } = mutation;
     const known = this.#notes.get(id);
@@ -372,9 +377,47 @@ export class Grid {
       mutation.discard();
       if (field) this.#views.get(id)?.edit(field, typed);
     };
-    const tr = noteRow(mutation, this.#columns.length + 1, { edit, compare: this.#context.compare });
+    const tr = noteRow(mutation, this.#columns.length + 2, { edit, compare: () => this.#context.compare(/** @type {Mutation} */ (mutation)) });
     this.#notes.set(id, { mutation, state, tr });
     return tr;
+  }
+
+  // Selecting.
+
+  get #ids() {
+    return this.#shown.filter(({ id }) => !this.#views.get(id)?.isGone).map(({ id }) => id);
+  }
+
+  /** @param {string} id */
+  #toggle(id) {
+    this.#selection.toggle(id);
+    this.#drawSelection();
+  }
+
+  /** @param {string} from @param {string} to */
+  #extend(from, to) {
+    this.#selection.extend(from, to, this.#ids);
+    this.#drawSelection();
+  }
+
+  #drawSelection() {
+    const { ids } = this.#selection;
+    for (const [id, view] of this.#views) view.select(ids.has(id));
+    this.#top?.select(ids.size, this.#shown.length);
+    this.#context.selected(ids);
+    this.#settle();
+  }
+
+  /** A box selects its row; with Shift a row ends a range. @param {MouseEvent} event */
+  #clicked({ target, shiftKey }) {
+    const cell = target instanceof Element ? target.closest('td') : null;
+    const found = [...this.#views].find(([, { tr }]) => tr === cell?.parentElement);
+    const boxed = cell?.cellIndex === 0;
+    if (!cell || !found || (!boxed && (!shiftKey || cell.classList.contains('editing') || /** @type {Element} */ (target).closest('a, button')))) return;
+    const [id, { tr }] = found;
+    if (shiftKey) this.#extend(this.#current.id, id);
+    else this.#toggle(id);
+    if (boxed) tr.cells[1].focus({ preventScroll: true });
   }
 
   // Moving.
@@ -400,8 +443,9 @@ export class Grid {
     this.#reveal(at);
     if (!this.#views.has(row.id)) this.#draw();
     const cells = this.#views.get(row.id)?.tr.cells;
-    cells?.[Math.max(0, Math.min(column, cells.length - 1))].focus({ preventScroll: true });
-    this.#inFrame(cells?.[column]);
+    const cell = cells?.[Math.max(1, Math.min(column, cells.length - 1))];
+    cell?.focus({ preventScroll: true });
+    this.#inFrame(cell);
   }
 
   /** A cell that is cut off at the side. @param {HTMLElement | undefined} cell */
@@ -420,7 +464,7 @@ export class Grid {
     if (!found) return;
     const [id, view] = found;
     view.place(cell);
-    this.#current = { id, at: placeOf(view.tr), column: cell.cellIndex };
+    this.#current = { id, at: placeOf(view.tr), column: Math.max(1, cell.cellIndex) };
     this.#reachable();
   }
 
@@ -442,7 +486,7 @@ export class Grid {
     if (!cell || !found || event.altKey) return;
     const at = placeOf(tr);
     const whole = event.ctrlKey || event.metaKey;
-    const [column, last, rows] = [cell.cellIndex, this.#columns.length, this.#shown.length];
+    const [column, last, rows] = [cell.cellIndex, this.#columns.length + 1, this.#shown.length];
     /** @type {Record<string, [number, number] | undefined>} */
     const moves = {
       ArrowUp: [at - 1, column],
@@ -451,16 +495,22 @@ export class Grid {
       ArrowRight: [at, column + 1],
       PageUp: [Math.max(0, at - PAGE), column],
       PageDown: [Math.min(rows - 1, at + PAGE), column],
-      Home: [whole ? 0 : at, 0],
+      Home: [whole ? 0 : at, 1],
       End: [whole ? rows - 1 : at, last],
     };
     const move = moves[event.key];
-    if (move) this.#go(move[0], move[1]);
+    if (move) {
+      const to = this.#shown[move[0]]?.id;
+      if (event.shiftKey && to && move[0] !== at) this.#extend(found.row.id, to);
+      this.#go(move[0], move[1]);
+    } else if (event.key === ' ' && event.target === cell) this.#toggle(found.row.id);
+    else if (event.key === 'a' && whole) this.select(this.#ids);
+    else if (event.key === 'Escape' && this.#selection.ids.size > 0) this.select([]);
     else if (event.key === 'Enter' || event.key === 'F2') {
       if (event.target !== cell) return;
       if (whole) cell.querySelector('a')?.click();
       else cell.dispatchEvent(new CustomEvent('activate'));
-    } else if (event.key === 'Delete') this.#context.remove(found.row);
+    } else if (event.key === 'Delete') this.#selection.ids.size > 0 ? this.#context.removeSelected() : this.#context.remove(found.row);
     else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) found.menu();
     else if (event.key === 'o' && !whole) location.assign(this.#context.href(found.row.id));
     else return;
@@ -470,22 +520,3 @@ export class Grid {
 
 /** Its place in the list. @param {Element} tr */
 const placeOf = (tr) => Number(tr.getAttribute('aria-rowindex')) - 2;
-
-/** @param {number} width */
-function colOf(width) {
-  const col = element('col');
-  col.style.width = `${width}px`;
-  return col;
-}
-
-/** Room of rows that are not drawn. @param {number} height */
-function spacer(height) {
-  const td = element('td');
-  td.style.height = `${height}px`;
-  return element('tr', { class: 'space', 'aria-hidden': true }, td);
-}
-
-/** A row that is on its way. @param {number} columns @param {number} at */
-function unread(columns, at) {
-  return element('tr', { class: 'unread', 'aria-rowindex': at + 2 }, element('td', { colspan: columns, role: 'gridcell' }, '…'));
-}

@@ -1,21 +1,18 @@
 /**
- * `?` lists the keys of the page. Knows none of them: each page brings its own.
+ * Single letters do something while nothing is typed, and `?` lists the keys of the page.
  */
-import { element } from './dom.js';
+import { find, say, words } from './dom.js';
 
-/** Of every page. @type {[keys: string, does: string][]} */
-const COMMON = [['?', 'Show this list']];
-/** @type {[keys: string, does: string][]} */
-const own = [];
+let name = '';
 /** @type {Map<string, () => void>} */
-const acts = new Map();
+const acts = new Map([['?', show]]);
 
 /**
- * @param {[keys: string, does: string][]} keys
- * @param {Record<string, () => void>} [does] What single letters do, while nothing is typed.
+ * @param {string} page As which `keys.js` knows it.
+ * @param {Record<string, () => void>} [does] What single letters do.
  */
-export function keys(keys, does = {}) {
-  own.push(...keys);
+export function keys(page, does = {}) {
+  name = page;
   for (const [key, act] of Object.entries(does)) acts.set(key, act);
 }
 
@@ -23,18 +20,22 @@ document.addEventListener('keydown', (event) => {
   const { target, key, ctrlKey, metaKey, altKey } = event;
   if (ctrlKey || metaKey || altKey || event.defaultPrevented) return;
   if (target instanceof HTMLElement && target.closest('input, select, textarea, dialog, [popover]')) return;
-  const act = key === '?' ? show : acts.get(key);
+  const act = acts.get(key);
   if (!act) return;
   event.preventDefault();
   act();
 });
 
-export function show() {
-  const rows = [...own, ...COMMON].flatMap(([keys, does]) => [element('dt', {}, ...keys.split(' ').map((key) => element('kbd', {}, key))), element('dd', {}, does)]);
-  const title = element('h2', { id: 'help' }, 'Keys');
-  const close = element('button', { value: 'close', autofocus: true }, 'Close');
-  const form = element('form', { method: 'dialog' }, title, element('dl', { class: 'keys' }, ...rows), element('div', { class: 'actions' }, close));
-  const dialog = element('dialog', { 'aria-labelledby': title.id, close: () => dialog.remove() }, form);
-  document.body.append(dialog);
-  dialog.showModal();
+let opens = false;
+export async function show() {
+  if (opens) return;
+  opens = true;
+  try {
+    // Not in quotes: these bytes are no part of a first page.
+    const { showKeys } = await import(`/static/pages/keys.js`);
+    showKeys(name);
+  } catch (error) {
+    say(find('#problem'), words(error));
+  }
+  opens = false;
 }

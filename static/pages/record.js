@@ -97,7 +97,7 @@ function show(entity, entities) {
     say(find('#lease'), named && `${named} is editing this. ${required ? 'You can save when they have finished.' : 'You can still write: changes of different fields are merged.'}`);
   };
   for (const source of [presence.others, presence.lease]) source.subscribe(look);
-  keys([['Ctrl+Enter', 'Save'], ['Esc', 'Take back what you typed']]);
+  keys('record');
   related(entity, entities);
   draw();
 }

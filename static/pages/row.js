@@ -26,7 +26,8 @@ import { openMenu } from './menu.js';
  */
 
 export class RowView {
-  tr = element('tr');
+  tr = element('tr', { 'aria-selected': false });
+  #box = element('input', { type: 'checkbox', tabindex: -1 });
   #row;
   #columns;
   #context;
@@ -52,6 +53,7 @@ export class RowView {
     this.#columns = columns;
     this.#context = context;
     this.settled = settled;
+    this.tr.append(element('td', { role: 'gridcell', class: 'box' }, this.#box));
     for (const field of columns) {
       const open = () => this.edit(field);
       const readonly = field.readonly ?? false;
@@ -65,6 +67,17 @@ export class RowView {
     this.#name();
     this.drawVisitors();
     this.drawState();
+  }
+
+  /** Of a column: the first cell is the box. @param {number} at */
+  #cell(at) {
+    return this.tr.cells[at + 1];
+  }
+
+  /** @param {boolean} selected */
+  select(selected) {
+    this.#box.checked = selected;
+    this.tr.setAttribute('aria-selected', String(selected));
   }
 
   get row() {
@@ -84,6 +97,7 @@ export class RowView {
     this.#open.href = this.#context.href(this.#row.id);
     this.#open.setAttribute('aria-label', `Open ${name}`);
     this.#more.setAttribute('aria-label', `More about ${name}`);
+    this.#box.setAttribute('aria-label', `Select ${name}`);
   }
 
   /** Everything that can be done with the record. */
@@ -110,7 +124,7 @@ export class RowView {
     this.#visitors.replaceChildren(...visitors.map((visitor) => avatar(visitor.person, does(visitor))));
     this.#columns.forEach(({ name }, at) => {
       const writer = visitors.find(({ field, writes }) => writes && field === name);
-      const cell = this.tr.cells[at];
+      const cell = this.#cell(at);
       cell.classList.toggle('theirs', writer !== undefined);
       if (writer) cell.dataset.who = writer.person.name || writer.person.id;
       else delete cell.dataset.who;
@@ -127,7 +141,7 @@ export class RowView {
 
   /** Where in this record the user is: the field of a cell, and whether they write. @param {Element} cell */
   place(cell) {
-    const field = this.#columns[[...this.tr.cells].findIndex((td) => td.contains(cell))]?.name ?? null;
+    const field = this.#columns[[...this.tr.cells].findIndex((td) => td.contains(cell)) - 1]?.name ?? null;
     this.#context.go(this.#row.id, field, field !== null && this.#editors.has(field));
   }
 
@@ -147,7 +161,7 @@ export class RowView {
       const own = this.#own.has(name) && same(this.#own.get(name), row[name]);
       const server = name === 'updated_at';
       if (!own && !server) theirs = true;
-      if (this.#draw(at) && !own && !server) mark(this.tr.cells[at], by);
+      if (this.#draw(at) && !own && !server) mark(this.#cell(at), by);
     });
     if (this.#context.meta(row.id).state === 'synced') this.#own.clear();
     for (const { editor } of this.#editors.values()) editor.update(row);
@@ -187,7 +201,7 @@ export class RowView {
   #draw(at) {
     const field = this.#columns[at];
     if (this.#editors.has(field.name)) return false;
-    const cell = this.tr.cells[at];
+    const cell = this.#cell(at);
     const value = this.#row[field.name];
     cell.replaceChildren(view(field, value, this.#context.refs));
     // The cell has one line.
@@ -200,7 +214,7 @@ export class RowView {
     const { id } = this.#row;
     const at = this.#columns.indexOf(field);
     if (at < 0 || field.readonly || this.#editors.has(field.name)) return;
-    const editor = new CellEditor(this.tr.cells[at], field, this.#row, {
+    const editor = new CellEditor(this.#cell(at), field, this.#row, {
       refs: this.#context.refs,
       typed,
       by: () => this.#context.meta(id).by,
@@ -213,7 +227,7 @@ export class RowView {
         this.#editors.delete(field.name);
         this.#context.go(id, field.name, false);
         this.#draw(at);
-        if (focus) this.tr.cells[at].focus({ preventScroll: true });
+        if (focus) this.#cell(at).focus({ preventScroll: true });
         if (this.#editors.size === 0) this.#away?.();
         this.settled();
       },

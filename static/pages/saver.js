@@ -2,9 +2,7 @@
  * Saves the changed fields of a record, over the version that the user has seen. When others changed the same fields meanwhile, the
  * user decides.
  */
-import { ApiError } from '/static/api.js';
 import { collision } from '/static/conflict.js';
-import { compare } from './compare.js';
 
 /** How often a save is repeated when only other fields of the record changed under it. */
 const REBASES = 5;
@@ -27,9 +25,10 @@ export function saver({ api, entity, id, refs, lease, by }) {
     try {
       const { results } = await api.batch([op]);
       return /** @type {import('./fields.js').Row} */ (results[0].record);
-    } catch (error) {
+    } catch (given) {
+      const error = /** @type {any} */ (given);
       // The fields of a batch are named with the place of their operation.
-      if (error instanceof ApiError) error.errors = error.errors.map(({ field, ...told }) => ({ ...told, field: field.replace(/^ops\[0\]\./, '') }));
+      if (error.errors) error.errors = error.errors.map((/** @type {{field: string}} */ { field, ...told }) => ({ ...told, field: field.replace(/^ops\[0\]\./, '') }));
       throw error;
     }
   };
@@ -44,11 +43,14 @@ export function saver({ api, entity, id, refs, lease, by }) {
   return async function save(patch, base, version, tries = REBASES) {
     try {
       return await send(patch, version);
-    } catch (error) {
-      const current = error instanceof ApiError && error.code === 'VERSION_CONFLICT' ? error.current : null;
+    } catch (given) {
+      const error = /** @type {any} */ (given);
+      const current = error.code === 'VERSION_CONFLICT' ? error.current : null;
       if (!current || tries === 0) throw error;
       const both = collision(base, patch, current);
       if (!both) return save(patch, base, current.version, tries - 1);
+      // Not in quotes: these bytes are no part of a first page.
+      const { compare } = await import(`/static/pages/compare.js`);
       const chosen = await compare(both, entity.fields, refs, by());
       if (!chosen) return null;
       const rest = Object.entries(patch).filter(([name]) => !(name in both.mine));

@@ -96,14 +96,13 @@ export class Source {
 
   /**
    * @param {import('./asked.js').Asked} asked
-   * @returns {boolean} whether these are other rows, or in another order.
+   * @returns {boolean} whether it asks for others now.
    */
   ask(asked) {
     const { entity } = this.#options;
     const where = whereOf(asked, entity);
-    const key = JSON.stringify([where, asked.find, asked.sort]);
-    if (key === this.#asked) return false;
-    this.#asked = key;
+    if (!this.asks(asked)) return false;
+    const key = (this.#asked = this.#keyOf(asked));
     this.#end();
     this.#end = () => {};
     this.#failure = null;
@@ -112,6 +111,16 @@ export class Source {
     if (searches) this.#search(asked.find, where, asked.sort, key);
     else this.#follow(asked.find === '' ? where : this.#byName(asked.find, where), asked.sort);
     return true;
+  }
+
+  /** Whether these are other rows, or in another order. @param {import('./asked.js').Asked} asked */
+  asks(asked) {
+    return this.#keyOf(asked) !== this.#asked;
+  }
+
+  /** @param {import('./asked.js').Asked} asked */
+  #keyOf(asked) {
+    return JSON.stringify([whereOf(asked, this.#options.entity), asked.find, asked.sort]);
   }
 
   /** @param {string} text @param {import('../query.js').Where} where */

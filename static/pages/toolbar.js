@@ -21,7 +21,7 @@ const TYPED = 250;
  * @param {Entity} context.entity
  * @param {import('./fields.js').Refs} context.refs
  * @param {Asked} context.asked At first.
- * @param {(asked: Asked) => void} context.ask
+ * @param {(asked: Asked, typed?: boolean) => void} context.ask `typed`: in the middle of a word.
  * @param {() => void} context.add
  * @param {() => void} context.exportRows
  */
@@ -31,7 +31,12 @@ export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
   let timer = 0;
   find.addEventListener('input', () => {
     clearTimeout(timer);
-    timer = setTimeout(() => change({ find: find.value.trim() }), TYPED);
+    timer = setTimeout(() => change({ find: find.value.trim() }, true), TYPED);
+  });
+  // The search is done: the next letter begins another one.
+  find.addEventListener('change', () => {
+    clearTimeout(timer);
+    change({ find: find.value.trim() });
   });
   const chips = element('span', { class: 'chips' });
   const filter = element('button', { type: 'button', 'aria-haspopup': 'dialog', click: () => openFilter() }, 'Filter');
@@ -40,11 +45,11 @@ export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
   const create = element('button', { type: 'button', id: 'new', class: 'primary', click: add }, `New ${entity.name}`);
   bar.append(...(searches ? [find] : []), filter, columns, file, chips, create);
 
-  /** @param {Partial<Asked>} part */
-  function change(part) {
+  /** @param {Partial<Asked>} part @param {boolean} [typed] */
+  function change(part, typed) {
     asked = { ...asked, ...part };
     draw();
-    ask(asked);
+    ask(asked, typed);
   }
 
   function draw() {
@@ -143,6 +148,15 @@ export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
       change({ sort: next ?? '-created_at' });
     },
     focusSearch: () => find.focus(),
+    /** What the address asks for now. @param {Asked} now */
+    set(now) {
+      clearTimeout(timer);
+      asked = now;
+      find.value = now.find;
+      const within = chips.contains(document.activeElement);
+      draw();
+      if (within) filter.focus();
+    },
     /** Names of records have changed. */
     draw,
     /** @param {boolean} denied */

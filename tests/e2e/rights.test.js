@@ -10,7 +10,7 @@ import { SCREENSHOTS } from './tidewire.js';
 const { open, server } = stage('tests/e2e/schemas');
 const ADA = 'ada:admin';
 const shot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
-const titles = (page) => page.locator('tbody tr td:first-child').allInnerTexts();
+const titles = (page) => page.locator('tbody tr td:nth-child(2)').allInnerTexts();
 
 /** Two projects with two tasks each; ben belongs to the garden. */
 async function people() {

@@ -43,7 +43,8 @@ export function stage(schemas, options) {
 }
 
 export const row = (page, text) => page.getByRole('row').filter({ hasText: text });
-export const cell = (page, text, column) => row(page, text).getByRole('gridcell').nth(column);
+/** The first cell of a row has its box. */
+export const cell = (page, text, column) => row(page, text).getByRole('gridcell').nth(column + 1);
 export const noComplaints = (page, ...expected) => {
   const unexpected = page.complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
   assert.deepEqual(unexpected, []);

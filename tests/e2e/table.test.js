@@ -9,9 +9,9 @@ import { add, askToDelete, cell, form, lookAway, noComplaints, row, stage } from
 import { openWindow, SCREENSHOTS } from './tidewire.js';
 
 const { open, chrome, server, windows } = stage('tests/fixtures/plain');
-const titles = (page) => page.locator('tbody tr[data-state] td:first-child').allInnerTexts();
+const titles = (page) => page.locator('tbody tr[data-state] td:nth-child(2)').allInnerTexts();
 const shows = (page, ...texts) =>
-  page.waitForFunction((texts) => [...document.querySelectorAll('tbody tr[data-state] td:first-child')].map((td) => td.innerText).join('|') === texts, texts.join('|'));
+  page.waitForFunction((texts) => [...document.querySelectorAll('tbody tr[data-state] td:nth-child(2)')].map((td) => td.innerText).join('|') === texts, texts.join('|'));
 const batch = (ops, as) => server().request('POST', 'batch', { ops }, as);
 
 /** What has the focus, by its text. */
