@@ -172,6 +172,67 @@ test('who comes late is counted, and sees what has happened, over server-sent ev
   for (const page of [ada, ben]) await page.getByText('2 people here').waitFor();
 });
 
+test('the activity changes its way, and no entry is lost or doubled', async () => {
+  const { ada, ben } = await two();
+  const asked = [];
+  ada.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  const over = (text) => ada.locator('.over').filter({ hasText: `Arrives over ${text}.` }).waitFor();
+  const choose = (name) => ada.getByRole('radio', { name, exact: true }).check();
+  const { items: [{ id: board }] } = await server().request('GET', 'boards', undefined, 'ada');
+  const titles = [];
+  /** More than any way begins with. */
+  const happens = async (name) => {
+    const made = Array.from({ length: 55 }, (_, at) => `${name} ${at}`);
+    titles.push(...made);
+    const ops = made.map((title, position) => ({ op: 'create', entity: 'Card', data: { board, title, column: 'done', position } }));
+    for (const op of ops.splice(0, 5)) await server().request('POST', 'batch', { ops: [op] }, 'ben');
+    await server().request('POST', 'batch', { ops }, 'ben');
+  };
+  const complete = async () => {
+    await feed(ada).filter({ hasText: titles.at(-1) }).waitFor();
+    const shown = await feed(ada).locator('em').allInnerTexts();
+    assert.deepEqual(shown.slice(0, titles.length), [...titles].reverse());
+    const places = await feed(ada).evaluateAll((lines) => lines.map(({ dataset }) => Number(dataset.seq)));
+    assert.equal(new Set(places).size, places.length, 'no entry twice');
+    assert.equal(places.length, titles.length + 4, 'the board and its first cards stay');
+  };
+  await over('server-sent events');
+  await happens('Before');
+  await complete();
+  // What happens while the new way is held up comes over the old one.
+  let answer;
+  const held = new Promise((resolve) => (answer = resolve));
+  await ada.route(/\/api\/(changes|activity)/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await choose('Polling');
+  await happens('Meanwhile');
+  await complete();
+  answer();
+  await over('requests every few seconds');
+  await ada.unrouteAll({ behavior: 'wait' });
+  await server().request('POST', 'cards', { board, title: 'Polled', column: 'done', position: 99 }, 'ben');
+  titles.push('Polled');
+  await complete();
+  assert.ok(asked.includes('/api/changes'));
+
+  await choose('WebSocket');
+  await over('the WebSocket');
+  asked.length = 0;
+  await happens('Socket');
+  await complete();
+  assert.deepEqual(asked.filter((path) => /changes|sse/.test(path)), [], 'the other ways have ended');
+  await choose('SSE');
+  await choose('Polling');
+  await choose('SSE');
+  await over('server-sent events');
+  await server().request('POST', 'cards', { board, title: 'Streamed', column: 'done', position: 100 }, 'ben');
+  titles.push('Streamed');
+  await complete();
+  for (const page of [ada, ben]) noComplaints(page);
+});
+
 test('a cut network keeps what the user does, and brings what the others did', async () => {
   const { ada, ben } = await two();
   await ada.getByText('2 people here').waitFor();
@@ -192,6 +253,7 @@ test('a cut network keeps what the user does, and brings what the others did', a
   await card(ada, 'Made meanwhile').waitFor();
   await columnIs(ada, 'Done', ['Paint the stage']);
   await card(ada, 'Made without a network').filter({ hasNotText: 'Saving…' }).waitFor();
+  await feed(ada).filter({ hasText: 'ben moved card Paint the stage' }).waitFor();
   for (const title of ['Made meanwhile', 'Made without a network']) await feed(ada).filter({ hasText: title }).waitFor();
   const stored = await server().request('GET', 'cards?title=Made without a network', undefined, undefined).catch(() => null);
   assert.equal(stored, null, 'a caller without a name sees no card');

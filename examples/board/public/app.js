@@ -30,14 +30,14 @@ async function open({ rt, api, channels, as, token }) {
   onSubmit($('#add'), ({ title }) => db.create('Card', { board: board.id, title, column: 'todo', position: columns.end('todo') }));
   const chat = showChat(channels, db, board.id, nameOf);
   showPeople(rt, board.id);
-  const stream = feed({ as, token, nameOf }, $('#feed'));
-  users.listen(() => [columns, chat, stream].forEach(({ draw }) => draw()));
+  const happened = feed({ rt, api, env: dev.env, as, token, nameOf }, $('#activity'));
+  users.listen(() => [columns, chat, happened].forEach(({ draw }) => draw()));
 
   $('#cut').addEventListener('click', ({ currentTarget: button }) => {
     cut = !cut;
     pressed(button, cut, 'Restore my network', 'Cut my network');
     dev.simulate(cut ? { drop: 1 } : {});
-    stream.cut(cut);
+    happened.cut(cut);
     // The open socket goes now, and not with its next message.
     rt.disconnect();
     rt.connect();
