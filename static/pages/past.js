@@ -16,8 +16,9 @@ const DID = { create: 'created it', update: 'changed', delete: 'deleted it' };
  * @param {import('./fields.js').Entity} context.entity
  * @param {string} context.id
  * @param {import('./fields.js').Refs} context.refs
+ * @param {boolean} context.teaches The user can change the schema file.
  */
-export function pastOf(section, { api, entity, id, refs }) {
+export function pastOf(section, { api, entity, id, refs, teaches }) {
   const list = /** @type {HTMLElement} */ (section.querySelector('ol'));
   const note = /** @type {HTMLElement} */ (section.querySelector('p'));
   const older = /** @type {HTMLButtonElement} */ (section.querySelector('button'));
@@ -54,7 +55,12 @@ export function pastOf(section, { api, entity, id, refs }) {
     if (version !== seen) read(false);
   };
   older.addEventListener('click', () => read(true));
-  if (!keeps) say(note, `${labelOf(entity.plural)} keep no history. Their schema file can say history = "30d".`);
+  if (!keeps) {
+    const code = (/** @type {string} */ text) => element('code', {}, text);
+    const how = teaches ? [' To keep it, write ', code('history = "30d"'), ' in the schema file, below ', code(`entity = "${entity.name}"`), '.'] : [];
+    note.replaceChildren(`${labelOf(entity.plural)} keep no history.`, ...how);
+    note.hidden = false;
+  }
   return {
     draw,
     /** The record has this version. @param {number} now */

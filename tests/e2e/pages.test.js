@@ -63,6 +63,20 @@ test('a record has a form, its history with what changed, and the ways to other 
   noComplaints(page, /status of 422/);
 });
 
+test('a record without a history says how to keep one, and one with it begins at once', async () => {
+  const { id } = await server().post('projects', { name: 'Garden' }, 'ada');
+  const page = await open(`/_/e/projects/${id}?as=ada`);
+  const note = page.locator('#history p');
+  await note.filter({ hasText: 'Projects keep no history. To keep it, write history = "30d" in the schema file, below entity = "Project".' }).waitFor();
+  // As it says.
+  server().edit('project.toml', (text) => text.replace(/^entity *= *"Project".*$/m, '$&\nhistory = "30d"'));
+  await page.locator('#history li').filter({ hasText: 'created it' }).waitFor();
+  // Others cannot change the file.
+  const guest = await open(`/_/e/comments/${(await server().post('comments', { body: 'Hi', task: (await task()).id }, 'ben')).id}`);
+  await guest.locator('#history p').filter({ hasText: /^Comments keep no history\.$/ }).waitFor();
+  for (const one of [page, guest]) noComplaints(one, /status of 4\d\d/);
+});
+
 test('two users at one record see each other in the fields, and what is typed is never overwritten', async () => {
   const { id } = await task();
   const [ada, ben] = [await open(`/_/e/tasks/${id}?as=ada`), await open(`/_/e/tasks/${id}?as=ben`)];
