@@ -2,7 +2,7 @@
  * What happened in all records that the user may list, newest first, live: who changed what, and no values. Knows entries, and
  * no rows.
  */
-import { only } from './only.js';
+import { only } from './env.js';
 import { computed, signal } from './signal.js';
 
 /**

@@ -3,9 +3,9 @@
  * sent twice. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { environment, LONGEST_ADDRESS } from './env.js';
+import { environment, LONGEST_ADDRESS, only } from './env.js';
 import { idsOf } from './ids.js';
-import { only } from './only.js';
+import { retryAfter } from './later.js';
 import { parameters } from './query.js';
 import { OTHER_USER, tokensOf } from './tokens.js';
 
@@ -347,10 +347,10 @@ export class Api {
       if (token) init.headers.Authorization = `Bearer ${token}`;
       const { ok, value, status, after, problem } = await this.#send(url, init);
       if (ok) return value;
-      // A token that was refused is renewed once.
+      // A token that was refused is renewed once, however often is tried.
       /** @type {boolean} */
       const renew = status === 401 && token !== undefined && !refresh;
-      if (attempt >= tries || !(status === 0 || after > 0 || renew)) throw new ApiError(status, problem, after);
+      if (!renew && (attempt >= tries || !(status === 0 || after > 0))) throw new ApiError(status, problem, after);
       refresh ||= renew;
       if (!renew) await this.#pause(attempt, after);
     }
@@ -365,11 +365,11 @@ export class Api {
   async #send(url, init) {
     try {
       const response = await this.#env.fetch(url, init);
-      const { ok, status, headers } = response;
+      const { ok, status } = response;
       if (ok) return { ok, status, after: 0, value: status === 204 ? undefined : await response.json() };
-      const wait = (status === 503 || status === 429) && headers.get('Retry-After');
+      const wait = status === 503 || status === 429 ? retryAfter(response, this.#env.now()) : undefined;
       const problem = (await response.json().catch(() => null)) ?? {};
-      return { ok, status, after: wait ? 1000 * Math.max(Number(wait) || 1, 0.1) : 0, problem };
+      return { ok, status, after: wait === undefined ? 0 : Math.max(wait, 100), problem };
     } catch (error) {
       if (init.signal?.aborted) throw error;
       return { ok: false, status: 0, after: 0, problem: { detail: 'The server did not answer.', hint: String(error) } };

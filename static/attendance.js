@@ -207,7 +207,6 @@ class Place {
     timers.clear();
     if (this.#rt.connected.peek() && this.#shown.state.peek() !== 'denied')
       this.#rt.request(this.#joins ? 'presence:leave' : 'unsubscribe', undefined, channel).catch(() => {});
-    this.#shown.state.value = 'left';
     this.#forget();
   }
 

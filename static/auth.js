@@ -4,7 +4,7 @@
  * The token is kept in the storage of this origin, so that all tabs have one session: a logout in one tab is a logout in
  * all of them.
  */
-import { only } from './only.js';
+import { only } from './env.js';
 import { signal } from './signal.js';
 
 /**

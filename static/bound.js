@@ -3,6 +3,8 @@
  * others change is the business of the code that puts rows into the signal.
  */
 
+import { shielded } from './signal.js';
+
 /**
  * @typedef {import('./rows.js').Row} Row
  * @typedef {import('./overlay.js').Overlay} Overlay
@@ -63,7 +65,8 @@ export class Bound {
     }
     const made = [...this.#made].filter((id) => !this.#rows.has(id));
     const shown = [...this.#rows.keys(), ...made].flatMap((id) => this.#look(id) ?? []);
-    this.#signal.value = this.#written = this.#single ? (shown[0] ?? null) : shown;
+    this.#written = this.#single ? (shown[0] ?? null) : shown;
+    shielded(() => (this.#signal.value = this.#written));
   }
 
   /** @param {string} id */

@@ -5,7 +5,7 @@
 import { delay } from './backoff.js';
 import { DENIED } from './codes.js';
 import { LONGEST_ADDRESS, Timers } from './env.js';
-import { LIFTED_BY_RIGHTS, mayRetry } from './later.js';
+import { LIFTED_BY_RIGHTS, mayRetry, retryAfter } from './later.js';
 import { readList, readRecord } from './reading.js';
 
 /**
@@ -46,6 +46,8 @@ export class Bridge {
   #interval = 0;
   /** Something happened during a poll: the next one follows at once. */
   #hurry = false;
+  /** Until when the server asked to stay away. Nothing that happens here shortens that. */
+  #floor = 0;
   /** The last poll's token. */
   #refused = false;
   /** Where the next turn begins, of more channels than fit into one poll. */
@@ -68,7 +70,9 @@ export class Bridge {
     this.#unable.clear();
     this.#failures = 0;
     this.#interval = this.#host.options.pollInterval;
-    this.#loop(++this.#run);
+    this.#run++;
+    if (this.#floor > this.#host.env.now()) this.#again(0);
+    else this.#loop(this.#run);
   }
 
   stop() {
@@ -89,7 +93,7 @@ export class Bridge {
   /** @param {number} ms */
   #again(ms) {
     const run = this.#run;
-    this.#timers.set('poll', this.#hurry ? 0 : ms, () => this.#loop(run));
+    this.#timers.set('poll', Math.max(this.#hurry ? 0 : ms, this.#floor - this.#host.env.now()), () => this.#loop(run));
     this.#hurry = false;
   }
 
@@ -107,8 +111,9 @@ export class Bridge {
       if (run !== this.#run) return;
       this.#say(false);
       const { reconnectInterval: base, maxReconnectInterval: max } = options;
-      const floor = /** @type {{retryAfter?: number}} */ (error).retryAfter;
-      this.#again(delay(++this.#failures, { base, max, floor, random: env.random }));
+      const { after = 0 } = /** @type {{after?: number}} */ (error);
+      this.#floor = env.now() + after;
+      this.#again(delay(++this.#failures, { base, max, random: env.random }));
     }
   }
 
@@ -217,12 +222,11 @@ export class Bridge {
     const response = await this.#host.env.fetch(url.href, init);
     this.#refused = response.status === 401;
     if (!response.ok) {
-      const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
       // The next poll asks for another token. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
       const message = detail ?? `a poll got ${status}`;
-      throw Object.assign(new Error(message), { retryAfter, code, hint });
+      throw Object.assign(new Error(message), { after: retryAfter(response, this.#host.env.now()), code, hint });
     }
     return response.json();
   }

@@ -2,7 +2,7 @@
  * Keeps the rows of lists over a reload, so that the next page shows them before the server has answered, as `stale`, and
  * asks only for what has changed since. Each user has rows of their own. Knows the browser's storage, and no channel.
  */
-import { only } from './only.js';
+import { only } from './env.js';
 import { Storage } from './storage.js';
 import { follow } from './tokens.js';
 
@@ -71,7 +71,7 @@ export class RowCache {
    * @param {import('./store.js').Store} store
    * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
    */
-  follow(channel, store, env) {
+  keepSoon(channel, store, env) {
     const era = this.#era;
     env.clearTimeout(this.#changed.get(channel));
     this.#changed.delete(channel);

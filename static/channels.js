@@ -2,15 +2,14 @@
  * Live lists and live records, which keep themselves up to date. Knows the realtime client and how to read a list
  * over HTTP; draws nothing.
  */
-import { environment } from './env.js';
+import { environment, only } from './env.js';
 import { SortedRows } from './list.js';
 import { alike, matches } from './match.js';
-import { only } from './only.js';
 import { comparator } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
 import { kept, sameList } from './same.js';
-import { computed, readable, signal } from './signal.js';
+import { computed, readable, shielded, signal } from './signal.js';
 import { Store } from './store.js';
 import { Window } from './window.js';
 
@@ -107,7 +106,6 @@ export class ChannelSubscriber {
     const channel = channelOf(entity, where);
     // A copy: if the caller changes the filter object later, the channel stays as it is.
     const asked = JSON.parse(JSON.stringify(where));
-    const query = { ...asked, sort };
     const api = this.#api;
     const part = api && limit < Infinity ? { sort: `${sort}`, limit: limit + 1 } : undefined;
     /** @type {Read} */
@@ -121,9 +119,7 @@ export class ChannelSubscriber {
       return row && (row === known || (known && alike(asked, known, row)) || matches(asked, row)) ? row : null;
     };
     const rows = new SortedRows(order, look);
-    /** @type {import('./window.js').WindowOptions['read']} */
-    const read = async (how, most, cursor) => how.readList(/** @type {import('./reading.js').Reader} */ (api), entity, { ...query, cursor }, most);
-    const window = new Window({ store, order, sort: `${sort}`, limit, read, env: this.#env });
+    const window = new Window({ store, order, sort: `${sort}`, limit, api, query: { ...asked, sort }, env: this.#env });
     /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
     const pick = (ids, before) => sameList(before, window.cut(rows.update(ids, store.ids) ?? rows.all, before));
     const { hasMore } = window;
@@ -215,7 +211,7 @@ function live(store, empty, pick, into, window) {
     } catch (error) {
       fault.value = { code: 'BAD_QUERY', message: /** @type {Error} */ (error).message };
     }
-    if (into && next !== before) into.value = next;
+    if (into && next !== before) shielded(() => (into.value = next));
     result.value = next;
     window?.tell();
   };

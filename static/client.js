@@ -3,7 +3,7 @@
  */
 import { Api } from './api.js';
 import { ChannelSubscriber } from './channels.js';
-import { only } from './only.js';
+import { only } from './env.js';
 import { OptimisticManager } from './optimistic.js';
 import { RealtimeClient } from './realtime.js';
 

@@ -2,8 +2,7 @@
  * A bad network and a strict server, for trying out what a page does with them; and a log of all that goes back and forth. It
  * stands in for the outside world (`env`), so it costs nothing where it is not used.
  */
-import { environment } from './env.js';
-import { only } from './only.js';
+import { environment, only } from './env.js';
 
 /**
  * @typedef {object} Trouble

@@ -260,8 +260,13 @@ export class Lanes {
 }
 
 /** A mutation as it is kept. A function cannot be: what it made last is. @param {Mutation} mutation @returns {import('./mutation.js').Stored} */
-export function storedOf({ mid, state, attempts, error, guards, changes }) {
+export function storedOf({ mid, state, attempts, optimistic, error, conflict, guards, changes }) {
   const kept = changes.map(({ make, ...change }) => (make ? { ...change, computed: true } : change));
-  const told = error && { code: error.code, message: error.message, hint: error.hint };
-  return structuredClone({ mid, state, attempts, guards, changes: kept, error: told });
+  return structuredClone({ mid, state, attempts, optimistic, guards, changes: kept, conflict, error: error && told(error) });
+}
+
+/** What an error tells, without the functions that one may have. @param {any} error @returns {Record<string, any>} */
+function told({ code, message, hint, status, errors, current, op, mid, cause }) {
+  const why = cause?.code && { code: cause.code, message: cause.message, hint: cause.hint };
+  return JSON.parse(JSON.stringify({ code, message, hint, status, errors, current, op, mid, cause: why }));
 }

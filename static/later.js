@@ -1,6 +1,6 @@
 /**
  * Which refusals may end by themselves, for answers that do not say so: a frame does, in `retry`, and the answer to a poll
- * names the code alone. A test compares the codes with the server's table. Knows no request.
+ * names the code alone; and when, as an answer over HTTP says it. A test compares the codes with the server's table. Knows no request.
  */
 
 /** Codes after which the same request may succeed later. `NO_ANSWER` is the client's own; all others fail again until something is changed. */
@@ -19,4 +19,22 @@ export const LIFTED_BY_RIGHTS = new Set(['UNKNOWN_ENTITY', 'BAD_CHANNEL', 'RULE_
 export function mayRetry(payload) {
   if (typeof payload?.retry === 'boolean') return payload.retry;
   return LATER.has(payload?.code ?? '');
+}
+
+/** The longest wait that is taken from an answer: a server that is busy for longer is asked once an hour. */
+const LONGEST = 3_600_000;
+
+/**
+ * The header `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+ *
+ * @param {{headers: {get: (name: string) => string | null | undefined}}} response
+ * @param {number} now
+ * @returns {number | undefined} Milliseconds to wait; undefined when the answer does not say it in one of the two forms.
+ */
+export function retryAfter({ headers }, now) {
+  const text = headers.get('Retry-After')?.trim() ?? '';
+  const [date] = /^[A-Z][a-z]+,? .*\d:\d\d .*/.exec(text) ?? [''];
+  // The oldest of the three ways to write a date names no zone.
+  const wait = /^\d+$/.test(text) ? 1000 * Number(text) : Date.parse(date.replace(/( GMT)?$/, ' GMT')) - now;
+  return Number.isNaN(wait) ? undefined : Math.min(LONGEST, Math.max(0, wait));
 }

@@ -2,8 +2,7 @@
  * The lease of one record: "I am editing this". One user holds it at a time. It is renewed while it is held, and its number goes
  * with each write. Knows no rows.
  */
-import { environment, Timers } from './env.js';
-import { only } from './only.js';
+import { environment, only, Timers } from './env.js';
 import { signal } from './signal.js';
 
 /** @typedef {'free' | 'held' | 'lost'} LeaseState `free`: not held by this page. `lost`: it ended without being given up. */

@@ -15,7 +15,12 @@
  *
  *   any ── lost with a code that says so ──▶ stopped ── connect ──▶ opening
  *   any ── disconnect ──▶ idle                any ── freeze ──▶ frozen ── wake ──▶ opening
+ *
+ *   backoff, fallback, frozen ── wake or reached while the server's wait lasts ──▶ backoff, for the rest of that wait
  * ```
+ *
+ * Two waits are told apart. Our own back-off is shortened: by a wake, and in the fallback by a poll that gets through. The wait that
+ * the server asked for (`drain`, `retryAfterMs`) is a floor under it, which only `connect` after `disconnect` or `stopped` ignores.
  *
  * In the fallback a stream of server-sent events is tried after each socket that did not get through (`way`). While one lives the
  * state is `live`, and when it ends a socket comes first.
@@ -33,7 +38,7 @@ import { onClose } from './codes.js';
  * @property {number} attempt Failures in a row.
  * @property {number} flaps Sockets in a row that were greeted and died before they proved themselves.
  * @property {number} probes Sockets tried in vain since the fallback.
- * @property {number} floor Milliseconds that the server asked to stay away.
+ * @property {number} floor Until when the server asked to stay away.
  * @property {boolean} refresh Whether the last token was refused.
  * @property {number} since When the socket was greeted.
  * @property {'ws' | 'sse'} way What the next attempt, or the present one, opens: a socket or a stream.
@@ -65,6 +70,8 @@ const PROBE = 30_000;
 /** Between a socket and a stream. */
 const SOON = 1000;
 const MOST_PROBE = 300_000;
+/** The longest wait that is taken from the server. */
+const LONGEST_FLOOR = 3_600_000;
 /** A connection that lived so long was lost by chance: the next attempt comes soon. */
 const PROVEN = 60_000;
 
@@ -91,7 +98,12 @@ const greet = (state, _, { now }) => to(state, { name: 'probing', since: now });
 /** @type {Rule} A stream says nothing of sockets: the next one that fails leads to a stream at once. */
 const trust = ({ since, way }) => to(IDLE, { name: 'live', since, way, flaps: way === 'ws' ? 0 : MOST_FLAPS }, 'settle');
 /** @type {Rule} */
-const ask = (state, { ms }) => to(state, { floor: Math.max(state.floor, ms) });
+const ask = (state, { ms }, { now }) => to(state, { floor: Math.max(state.floor, now + (Math.min(ms, LONGEST_FLOOR) || 0)) });
+/** @type {(rule: Rule) => Rule} Not before the server lets us. */
+const floored = (rule) => (state, event, context) => {
+  const wait = state.floor - context.now;
+  return wait > 0 ? to(state, { name: 'backoff', wait }, 'wait', 'bridge', 'poll') : rule(state, event, context);
+};
 /** @type {Rule} */
 const probe = (state) => to(state, {}, 'ping', 'poll');
 /** @type {Rule} */
@@ -106,18 +118,19 @@ const lose = (state, { code }, context) => {
   const flaps = state.name === 'probing' ? state.flaps + 1 : state.flaps;
   const blocked = flaps >= MOST_FLAPS || attempt > options.maxReconnectAttempts;
   const refresh = state.refresh || action === 'token';
-  const next = { attempt, flaps, refresh, floor: 0 };
+  const floor = state.floor - context.now;
+  const next = { attempt, flaps, refresh };
   if (blocked || state.way === 'sse') {
     const way = state.way === 'ws' && options.transports.includes('sse') ? 'sse' : 'ws';
     // After a socket a stream, and after a stream that lived a socket, soon; else it takes its time.
     const turn = way === 'sse' || (state.way === 'sse' && state.name === 'live');
     const most = turn ? SOON : Math.min(MOST_PROBE, PROBE * 2 ** Math.min(state.probes, 10));
-    const wait = Math.max(state.floor, most * (0.5 + random() / 2));
+    const wait = Math.max(floor, most * (0.5 + random() / 2));
     return to(state, { ...next, name: 'fallback', way, probes: turn ? state.probes : state.probes + 1, wait }, 'close', 'wait', 'bridge');
   }
-  const soon = state.name === 'live' && context.now - state.since > PROVEN && state.floor === 0;
+  const soon = state.name === 'live' && context.now - state.since > PROVEN && floor <= 0;
   const { reconnectInterval: base, maxReconnectInterval: max } = options;
-  const wait = soon ? 100 + 900 * random() : delay(attempt, { base, max, floor: state.floor, random });
+  const wait = soon ? 100 + 900 * random() : delay(attempt, { base, max, floor, random });
   return to(state, { ...next, name: 'backoff', wait }, 'close', 'wait', 'bridge');
 };
 
@@ -130,10 +143,10 @@ export const TABLE = Object.freeze({
   opening: { ...ELSE, greeted: greet, lost: lose, wake: poll, freeze, asked: ask },
   probing: { ...ELSE, trusted: trust, lost: lose, wake: probe, freeze, asked: ask },
   live: { ...ELSE, lost: lose, wake: probe, freeze, asked: ask },
-  backoff: { ...ELSE, retry: again, wake: look, freeze },
-  fallback: { ...ELSE, retry: again, wake: look, freeze, reached: again },
+  backoff: { ...ELSE, retry: again, wake: floored(look), freeze },
+  fallback: { ...ELSE, retry: again, wake: floored(look), freeze, reached: floored(again) },
   stopped: { ...ELSE, connect: start },
-  frozen: { ...ELSE, wake: start },
+  frozen: { ...ELSE, wake: floored(look) },
 });
 
 /**

@@ -25,7 +25,9 @@
  * @property {(Guard | null)[]} guards One for each change.
  * @property {MutationState} state
  * @property {number} attempts
+ * @property {boolean} [optimistic]
  * @property {any} error
+ * @property {Mutation['conflict']} [conflict]
  */
 
 export class Mutation {

@@ -4,12 +4,10 @@
  * answers mean (`verdicts.js`) nor how rows are shown (`overlay.js`).
  */
 import { Bound } from './bound.js';
-import { fieldsOf } from './conflict.js';
-import { environment } from './env.js';
+import { environment, only } from './env.js';
 import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
-import { only } from './only.js';
-import { computed, Overlay, overlayOf, plain } from './overlay.js';
+import { computed, fieldsOf, Overlay, overlayOf, plain } from './overlay.js';
 import { LOAD_AGAIN } from './parts.js';
 import { sameList } from './same.js';
 import { signal } from './signal.js';
@@ -80,7 +78,7 @@ export class OptimisticManager {
   #mutations = new Map();
   /** The caller's signals, while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
   #bound = new Map();
-  /** The batch that is being made. @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]} | null} */
+  /** The parts of the batch that is being made. @type {Mutation[] | null} */
   #group = null;
   /** What the server puts into fields that are left out, as far as it is known here. @type {Map<string, Fields>} by entity */
   #guesses = new Map();
@@ -103,7 +101,6 @@ export class OptimisticManager {
     this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
     this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
-    if (rt) this.#disposers.push(rt.connected.listen((connected) => connected && this.#verdicts?.outbox.kick()));
     // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
     verdicts().catch(() => {});
     options.queue?.open({
@@ -174,17 +171,21 @@ export class OptimisticManager {
   batch(make, options = {}) {
     only('db.batch', options, 'optimistic debounce');
     if (this.#group) throw new TypeError('a batch is made inside another one: make the changes in the outer one');
-    /** @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]}} */
-    const group = { changes: [], guards: [], parts: [] };
-    this.#group = group;
+    /** @type {Mutation[]} */
+    const group = (this.#group = []);
     try {
       if (/** @type {unknown} */ (make()) instanceof Promise) throw new TypeError('await outside of a batch');
+    } catch (error) {
+      for (const part of group) part.discard();
+      throw error;
     } finally {
       this.#group = null;
     }
-    const { changes, guards, parts } = group;
+    // What was given up inside belongs to no batch.
+    const parts = group.filter(({ state }) => state === 'queued');
+    const changes = parts.flatMap((part) => part.changes);
     if (changes.length === 0) throw new TypeError('a batch changes nothing: call create, update or delete inside of it');
-    const whole = new Mutation(this.#api.newId(), changes, guards, this.#keeper);
+    const whole = new Mutation(this.#api.newId(), changes, parts.flatMap((part) => part.guards), this.#keeper);
     for (const part of parts) part.whole = whole;
     whole.then(
       (rows) => parts.forEach((part, at) => part.fulfil(changes.length > 1 ? rows[at] : rows)),
@@ -218,13 +219,11 @@ export class OptimisticManager {
    */
   #change(change, guard, target, options) {
     const given = optionsOf(target, options);
-    if (isSignal(target) && !this.#overlay.shown.has(target)) this.#bind(target, change.entity).expect(change.id);
+    this.#bind(target, change.entity)?.expect(change.id);
     if (this.#group) {
-      this.#group.changes.push(change);
-      this.#group.guards.push(guard);
       // Its verdict is that of the batch.
       const part = new Mutation('', [change], [guard], this.#keeper);
-      this.#group.parts.push(part);
+      this.#group.push(part);
       return part;
     }
     const joined = given.optimistic === false || guard ? null : this.#join(change, given);
@@ -235,8 +234,8 @@ export class OptimisticManager {
   #add(mutation, { optimistic = true, debounce = 0 }) {
     this.#mutations.set(mutation.mid, mutation);
     mutation.optimistic = optimistic;
+    mutation.due = this.#env.now() + debounce;
     if (debounce === 0) this.#lane.flush();
-    else mutation.due = this.#env.now() + debounce;
     this.#keep(mutation);
     if (optimistic) this.#overlay.add(mutation);
     this.#lane.add(mutation);
@@ -263,7 +262,7 @@ export class OptimisticManager {
     }
     if (change.op === 'delete') Object.assign(into, { op: 'delete', data: undefined });
     else into.data = { ...into.data, ...change.data };
-    last.due = debounce === 0 ? 0 : this.#env.now() + debounce;
+    last.due = this.#env.now() + debounce;
     this.#keep(last);
     this.#overlay.renew(last);
     if (debounce === 0) this.#lane.flush();
@@ -272,14 +271,14 @@ export class OptimisticManager {
 
   /** What people see of a record. @param {string} entity @param {string} id @param {unknown} target */
   #seen(entity, id, target) {
-    const bound = isSignal(target) && !this.#overlay.shown.has(target) ? this.#bind(target, entity) : null;
-    const newest = bound?.known(id)?.row ?? this.#overlay.newest(entity, id);
+    const newest = this.#bind(target, entity)?.known(id)?.row ?? this.#overlay.newest(entity, id);
     const row = this.#overlay.row(entity, id, newest ? { row: newest, seq: 0 } : undefined, null);
     return row && plain(row);
   }
 
-  /** @param {AnySignal} target @param {string} entity */
+  /** A signal of the caller's own. @param {unknown} target @param {string} entity */
   #bind(target, entity) {
+    if (!isSignal(target) || this.#overlay.shown.has(target)) return undefined;
     const known = this.#bound.get(target);
     if (known) return known.bound;
     const bound = new Bound(this.#overlay, entity, target);
@@ -345,7 +344,7 @@ export class OptimisticManager {
       if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'It was given up before it was sent.' });
       mutation.state = 'done';
       if (!pending || !mutation.changes.some(({ op }) => op === 'create')) return;
-      for (const other of [...this.#lane.queue]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);
+      for (const other of [...this.#lane.queue, ...(this.#group ?? [])]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);
     },
   };
 
@@ -378,10 +377,10 @@ export class OptimisticManager {
 
   /** What another page, or this one before a reload, left behind. @param {import('./mutation.js').Stored[]} stored */
   #adopt(stored) {
-    const adopted = stored.filter(({ mid }) => !this.#mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error }) => {
+    const adopted = stored.filter(({ mid }) => !this.#mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error, conflict = null, optimistic = true }) => {
       const mutation = new Mutation(mid, changes, guards, this.#keeper);
       // That page may have sent it without having told.
-      mutation.attempts = Math.max(1, attempts);
+      Object.assign(mutation, { attempts: Math.max(1, attempts), conflict, optimistic });
       if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
       return mutation;
     });
@@ -415,8 +414,7 @@ export class OptimisticManager {
     const { window } = this.#env;
     const { queue } = this.#options;
     const lost = this.pending.peek().length > 0 && (!queue || queue.problem.peek() !== null);
-    if (lost) window?.addEventListener('beforeunload', this.#ask);
-    else window?.removeEventListener('beforeunload', this.#ask);
+    window?.[lost ? 'addEventListener' : 'removeEventListener']('beforeunload', this.#ask);
   }
 
   /** @param {Event} event */

@@ -40,6 +40,8 @@ export class Outbox {
   #lane;
   #running = false;
   #failures = 0;
+  /** Until when the server asked to wait. */
+  #floor = 0;
   /** Since a request as a whole was refused: one at a time finds the culprit. */
   #alone = false;
   /** What the request under way is about, as far as no event has told its end. @type {Set<Mutation>} */
@@ -64,8 +66,15 @@ export class Outbox {
   /** The way to the server may be free again. */
   kick() {
     this.#failures = 0;
+    // What the server asked for is waited for all the same.
+    this.#wait(this.#floor - this.#host.env.now());
+  }
+
+  /** @param {number} ms */
+  #wait(ms) {
     this.#timers.clear('again');
-    this.soon();
+    if (ms > 0) this.#timers.set('again', ms, () => this.#run());
+    else this.soon();
   }
 
   /** What is done in one task goes out together. */
@@ -80,7 +89,7 @@ export class Outbox {
       for (let run = this.#next(); run.length > 0 && this.#lane.open; run = this.#next()) {
         const wait = await this.#deliver(run);
         if (wait === 0) continue;
-        this.#timers.set('again', wait, () => this.#run());
+        this.#wait(wait);
         break;
       }
     } finally {
@@ -147,7 +156,8 @@ export class Outbox {
       // Its user has left in the meantime.
       if (sent.every(({ state }) => state !== 'sent')) return 0;
       const atomic = sent[0].changes.length > 1;
-      const answer = await this.#answered(sent, this.#host.send({ atomic, mid: atomic ? sent[0].mid : undefined, ops }));
+      const batch = { atomic, mid: atomic ? sent[0].mid : undefined, ops };
+      const answer = await this.#answered(sent, ops.length, async () => this.#host.send(batch));
       if (!answer) return 0;
       const { epoch, seq, results } = answer;
       this.#failures = 0;
@@ -174,19 +184,24 @@ export class Outbox {
   }
 
   /**
-   * The answer, unless events have told everything before. An answer that does not come is no answer.
+   * The answer, unless events have told everything before. What does not come is no answer, nor is an error that says nothing of the
+   * server: neither a code nor a status.
    *
    * @param {Mutation[]} sent
-   * @param {Promise<import('./api.js').BatchAnswer>} answer
+   * @param {number} count Results that an answer has.
+   * @param {() => Promise<import('./api.js').BatchAnswer>} send
    * @returns {Promise<import('./api.js').BatchAnswer | null>}
    */
-  #answered(sent, answer) {
+  #answered(sent, count, send) {
     return new Promise((resolve, reject) => {
       this.#awaited = new Set(sent.filter(({ state }) => state === 'sent'));
       this.#release = () => resolve(null);
-      const late = () => reject({ status: 0, code: 'NO_ANSWER', message: 'There was no answer.' });
-      this.#timers.set('answer', LONGEST_WAIT, late);
-      answer.then(resolve, reject);
+      const none = (message = 'There was no answer.') => reject({ status: 0, code: 'NO_ANSWER', message });
+      this.#timers.set('answer', LONGEST_WAIT, () => none());
+      send().then(
+        (answer) => (answer?.results?.length === count ? resolve(answer) : none(`The answer must have ${count} results.`)),
+        (error) => (error?.code === undefined && error?.status === undefined ? none(String(error)) : reject(error)),
+      );
     }).finally(() => {
       this.#timers.clear('answer');
       this.#awaited.clear();
@@ -213,7 +228,9 @@ export class Outbox {
   #again(error) {
     this.#host.stuck(error);
     this.#failures += 1;
-    const floor = error.status === 401 ? LOGIN_AGAIN : (error.after ?? 0);
+    const { after = 0 } = error;
+    this.#floor = this.#host.env.now() + after;
+    const floor = error.status === 401 ? LOGIN_AGAIN : after;
     return delay(this.#failures, { base: 1000, max: 30_000, floor, random: this.#host.env.random });
   }
 }

@@ -326,6 +326,11 @@ export function plain({ _optimistic, _key, ...fields }) {
   return JSON.parse(JSON.stringify(fields));
 }
 
+/** The fields of a row that a change writes. @param {Record<string, any>} row @param {Record<string, any>} change @returns {Record<string, any>} */
+export function fieldsOf(row, change) {
+  return Object.fromEntries(Object.keys(change).map((field) => [field, row[field]]));
+}
+
 /** What a function makes of a row, without a chance to change it. @param {(row: Row) => Record<string, any>} make @param {Row} row */
 export function computed(make, row) {
   return plain(make(plain(row)));

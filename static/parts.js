@@ -27,33 +27,6 @@ export function part(load) {
   return part;
 }
 
-/**
- * What a part makes. Calls of it wait, in order, until the part is there; from then on they are made at once.
- *
- * @template M, T
- * @param {Pick<import('./env.js').Env, 'setTimeout'>} env
- * @param {(() => Promise<M>) & {loaded: M | undefined}} part
- * @param {(module: M) => T} make
- * @returns {(call: (made: T) => void) => void}
- */
-export function late(env, part, make) {
-  /** @type {T | undefined} */
-  let made;
-  /** @type {((made: T) => void)[]} */
-  const waiting = [];
-  const begin = (/** @type {M} */ module) => {
-    const one = (made = make(module));
-    for (const call of waiting.splice(0)) call(one);
-  };
-  const load = () => void part().then(begin, () => env.setTimeout(load, LOAD_AGAIN));
-  if (part.loaded) begin(part.loaded);
-  else load();
-  return (call) => {
-    if (made) call(made);
-    else waiting.push(call);
-  };
-}
-
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));
 /** Server-sent events in place of a socket. */

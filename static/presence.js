@@ -2,13 +2,13 @@
  * Who is here: the users who look at the same thing as this page, and what each of them tells about it, such as the field in
  * which they write. Knows no frame: what is told and heard is `attendance.js`, which is loaded while the connection is made.
  */
-import { environment } from './env.js';
-import { only } from './only.js';
-import { late, part } from './parts.js';
+import { environment, only, Timers } from './env.js';
+import { LOAD_AGAIN, part } from './parts.js';
 import { sameList } from './same.js';
 import { computed, signal } from './signal.js';
 
 /**
+ * @typedef {import('./attendance.js').Attendance} Attendance
  * @typedef {'active' | 'idle' | 'away'} Attention `idle`: without a sign of the user for a while. `away`: for long, or all tabs are hidden.
  * @typedef {Record<string, any>} Metadata
  *
@@ -32,9 +32,14 @@ export const attendance = part(() => import('./attendance.js'));
 
 export class PresenceManager {
   #rt;
+  #env;
+  #timers;
+  #throttle;
   /** @type {Map<string, Presence>} by resource */
   #joined = new Map();
-  #soon;
+  /** What tells and hears, once it is loaded. @type {Attendance | null} */
+  #attendance = null;
+  #closed = false;
 
   /**
    * @param {import('./realtime.js').RealtimeClient} rt
@@ -43,8 +48,10 @@ export class PresenceManager {
   constructor(rt, options = {}) {
     const { throttle = 100, env } = only('PresenceManager', options, 'throttle env');
     this.#rt = rt;
-    const own = environment(env);
-    this.#soon = late(own, attendance, ({ Attendance }) => new Attendance(rt, own, Math.max(16, throttle)));
+    this.#env = environment(env);
+    this.#timers = new Timers(this.#env);
+    this.#throttle = Math.max(16, throttle);
+    this.#load();
   }
 
   /**
@@ -72,15 +79,28 @@ export class PresenceManager {
   /** Leaves everything. */
   close() {
     for (const presence of [...this.#joined.values()]) presence.end();
-    this.#soon((attendance) => attendance.close());
+    this.#closed = true;
+    this.#timers.clear();
+    this.#attendance?.close();
+    this.#attendance = null;
   }
 
   /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
   #open(resource, metadata, names = true) {
-    const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, this.#soon, () => this.#joined.delete(resource));
+    this.#closed = false;
+    this.#load();
+    const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, () => this.#attendance, () => this.#joined.delete(resource));
     this.#joined.set(resource, presence);
     presence.use(metadata, names);
     return presence;
+  }
+
+  #load() {
+    if (this.#closed || this.#attendance) return;
+    const { loaded } = attendance;
+    if (!loaded) return void attendance().then(() => this.#load(), () => this.#timers.set('load', LOAD_AGAIN, () => this.#load()));
+    this.#attendance = new loaded.Attendance(this.#rt, this.#env, this.#throttle);
+    for (const presence of this.#joined.values()) presence.begin(this.#attendance);
   }
 }
 
@@ -98,19 +118,24 @@ export class Presence {
   /** Why it was refused. @type {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} */
   error = signal(/** @type {any} */ (null));
   resource;
-  #soon;
+  #attendance;
   #gone;
   #uses = 0;
+  /** What is told when the part is there: of what changes often until then, the last. @type {Metadata | null} */
+  #metadata = null;
+  /** @type {Attention | undefined} */
+  #state;
+  #names = false;
 
   /**
    * @param {import('./realtime.js').RealtimeClient} rt
    * @param {string} resource
-   * @param {(call: (attendance: import('./attendance.js').Attendance) => void) => void} soon Calls, as soon as the part is there.
+   * @param {() => Attendance | null} attendance Null until the part is there.
    * @param {() => void} gone
    */
-  constructor(rt, resource, soon, gone) {
+  constructor(rt, resource, attendance, gone) {
     this.resource = resource;
-    this.#soon = soon;
+    this.#attendance = attendance;
     this.#gone = gone;
     this.others = computed([this.users, rt.detail], (users, { userId, guest }) => {
       const others = users.filter((/** @type {Person} */ { id }) => id !== (userId ?? guest));
@@ -125,7 +150,9 @@ export class Presence {
    * @param {Attention} [state]
    */
   update(metadata, state) {
-    this.#soon((attendance) => attendance.update(this, metadata, state));
+    Object.assign(this.#metadata ?? {}, metadata);
+    this.#state = state;
+    this.#attendance()?.update(this, metadata, state);
   }
 
   /** Ends it for who joined. The last one ends it for the others, at once. */
@@ -138,13 +165,22 @@ export class Presence {
   /** @param {Metadata | null} metadata @param {boolean} names */
   use(metadata, names) {
     this.#uses += 1;
-    this.#soon((attendance) => attendance.use(this, metadata, names));
+    if (metadata) this.#metadata = { ...this.#metadata, ...metadata };
+    this.#names ||= names;
+    this.#attendance()?.use(this, metadata, names);
+  }
+
+  /** The part is there. @param {Attendance} attendance */
+  begin(attendance) {
+    attendance.use(this, this.#metadata, this.#names);
+    if (this.#state) attendance.update(this, {}, this.#state);
   }
 
   end() {
     this.#uses = 0;
     this.#gone();
-    this.#soon((attendance) => attendance.end(this));
+    this.#attendance()?.end(this);
+    this.state.value = 'left';
     /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
   }
 }

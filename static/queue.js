@@ -2,7 +2,7 @@
  * Keeps what was not sent over reloads, crashes and closed tabs, for its own user alone. All of it takes its time, so the part
  * that does it (`lanes.js`) is loaded behind the start of the page. Until then changes wait in order, and none is sent.
  */
-import { only } from './only.js';
+import { only } from './env.js';
 import { part } from './parts.js';
 import { signal } from './signal.js';
 import { follow } from './tokens.js';

@@ -1,5 +1,5 @@
 /**
- * Reads all rows of a list, or one record, over HTTP while there is no socket. Knows no channel.
+ * Reads all rows of a list, or one record, over HTTP while there is no socket, and the further rows of a list. Knows no channel.
  */
 
 /**
@@ -53,4 +53,61 @@ export async function readRecord(api, entity, id) {
   const found = await readList(api, entity, { id });
   if (found.epoch !== epoch) throw new Error('the server restarted between two reads');
   return { ...found, view };
+}
+
+/**
+ * @typedef {object} Further What a window learns of the rows behind its edge.
+ * @property {[import('./rows.js').Row | null | undefined, string | undefined]} [news] The new edge, and where the rows behind it begin.
+ * @property {{code: string, message: string, hint?: string}} [fault] They can never be read.
+ * @property {boolean} [wait] Of a failure: whether the next reading must wait. If not, its cursor was too old.
+ */
+
+/**
+ * @param {import('./window.js').WindowOptions} options
+ * @param {import('./rows.js').Row | null | undefined} edge
+ * @param {string | undefined} cursor
+ * @param {number} most
+ * @returns {Promise<Further>}
+ */
+export async function further({ store, order, api, query }, edge, cursor, most) {
+  try {
+    const found = await add(store, () => readList(/** @type {Reader} */ (api), store.entity, { ...query, cursor }, most));
+    if (!found) return {};
+    if (!found.next) return { news: [null, undefined] };
+    const last = found.pages.at(-1)?.rows.at(-1);
+    return !edge || (last && order(last, edge) > 0) ? { news: [last, found.next] } : {};
+  } catch (error) {
+    const { code, message, hint, status } = /** @type {any} */ (error);
+    const never = code === 'BAD_QUERY' || code === 'QUERY_TOO_BROAD';
+    return { fault: never ? { code, message, hint } : undefined, wait: cursor === undefined || status !== 400 };
+  }
+}
+
+/**
+ * Puts further rows beside those of a list, as soon as these are as far as the reading.
+ *
+ * @param {import('./store.js').Store} store
+ * @param {() => Promise<Reading>} read
+ * @returns {Promise<Reading | null>} Null when a new snapshot replaced the rows in the meantime.
+ */
+async function add(store, read) {
+  const watch = store.rows.watch();
+  try {
+    const reading = await read();
+    const { epoch, pages } = reading;
+    const seq = Math.max(...pages.map((page) => page.seq));
+    const from = store.at?.epoch;
+    for (let asked = false; ; asked = true) {
+      const { at, follows, reads, dirty } = store;
+      if (watch.over || !follows || (at?.epoch !== epoch && at?.epoch !== from)) return null;
+      if (reads && !dirty && at?.epoch === epoch && at.seq >= seq) break;
+      if (!asked) store.ping();
+      await store.moved();
+    }
+    store.rows.add(reading, watch);
+    store.step();
+    return reading;
+  } finally {
+    watch.end();
+  }
 }

@@ -5,10 +5,9 @@
 import { delay } from './backoff.js';
 import { DENIED } from './codes.js';
 import { Connection } from './connection.js';
-import { environment, Timers } from './env.js';
+import { environment, only, Timers } from './env.js';
 import { idsOf } from './ids.js';
 import { IDLE, next } from './machine.js';
-import { only } from './only.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
 import { Subscription } from './subscription.js';

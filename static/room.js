@@ -2,7 +2,7 @@
  * Rooms: messages between those who are in one now, such as "Ben is typing". The server stores nothing of them, so a page that was
  * away does not get them later. Knows no records.
  */
-import { only } from './only.js';
+import { only } from './env.js';
 import { shielded, signal } from './signal.js';
 
 /** @typedef {'joining' | 'live' | 'stale' | 'denied' | 'left'} RoomState */

@@ -49,8 +49,8 @@ export class Store {
   #filled;
   /** The rows of the longest window. */
   #needed = 0;
-  #ping = () => {};
-  /** Readings that wait until the rows are as far. @type {Set<() => void>} */
+  ping = () => {};
+  /** Readings that wait until the rows are as far. @type {Set<(now?: any) => void>} */
   #waits = new Set();
   /** @type {(() => void) | null} */
   #unwatch = null;
@@ -60,7 +60,8 @@ export class Store {
   #closed = false;
   /** @type {ListState} */
   #next = 'loading';
-  #dirty = false;
+  /** Whether the server's rows have moved on from those that are shown. */
+  dirty = false;
   #scheduled = false;
   /** Ids that were touched while rows were being shown. @type {Set<string> | null} */
   #touched = null;
@@ -70,9 +71,9 @@ export class Store {
     this.#options = options;
   }
 
-  /** A list that was refused goes no further. */
+  /** A list that was refused, or closed, goes no further. */
   get follows() {
-    return this.#next !== 'denied' && this.#next !== 'error';
+    return !this.#closed && this.#next !== 'denied' && this.#next !== 'error';
   }
 
   get entity() {
@@ -101,7 +102,7 @@ export class Store {
       this.#unsubscribe = this.#subscribe();
       since = undefined;
     };
-    this.#ping = () => rt.ping?.();
+    this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
     else cache.load(channel).then(begin);
   }
@@ -165,32 +166,8 @@ export class Store {
     before?.();
   }
 
-  /**
-   * Puts further rows beside these, as soon as these are as far as the reading.
-   *
-   * @param {() => Promise<import('./reading.js').Reading>} read
-   * @returns {Promise<import('./reading.js').Reading | null>} Null when a new snapshot replaced the rows in the meantime.
-   */
-  async add(read) {
-    const watch = this.#rows.watch();
-    try {
-      const reading = await read();
-      const { epoch, pages } = reading;
-      const seq = Math.max(...pages.map((page) => page.seq));
-      const from = this.at?.epoch;
-      for (let asked = false; ; asked = true) {
-        if (watch.over || this.#closed || !this.follows || (this.at?.epoch !== epoch && this.at?.epoch !== from)) return null;
-        if (this.#next === 'live' && !this.#dirty && this.at?.epoch === epoch && this.at.seq >= seq) break;
-        if (!asked) this.#ping();
-        await new Promise((resolve) => void this.#waits.add(() => resolve(undefined)));
-      }
-      this.#rows.add(reading, watch);
-      this.#step();
-      return reading;
-    } finally {
-      watch.end();
-    }
-  }
+  /** When they have moved on. */
+  moved = () => new Promise((resolve) => void this.#waits.add(resolve));
 
   #wake() {
     const waits = [...this.#waits];
@@ -243,7 +220,7 @@ export class Store {
   /** Shows rows of an earlier time, until the server has told what has changed. @param {import('./cache.js').Kept} kept */
   #restore(kept) {
     this.#rows.restore(kept);
-    this.#step();
+    this.step();
     this.state.value = this.#next = 'stale';
   }
 
@@ -260,7 +237,7 @@ export class Store {
       return;
     }
     if (!this.#rows.take(frame)) return;
-    this.#dirty = true;
+    this.dirty = true;
     this.#schedule();
   }
 
@@ -268,7 +245,7 @@ export class Store {
   #turn(state) {
     if (state === 'denied') {
       this.#rows.clear();
-      this.#dirty = true;
+      this.dirty = true;
     }
     this.#next = state === 'waiting' ? 'stale' : state;
     this.#schedule();
@@ -287,10 +264,10 @@ export class Store {
   /** The rows change before the state, so that `live` is never shown beside old rows. */
   #show() {
     // A resume is shown as one step, not as the history that it is made of.
-    if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
-      this.#dirty = false;
-      this.#step();
-      this.#options.cache?.follow(this.#channel, this, this.#options.env);
+    if (this.dirty && (this.#next === 'live' || this.#next === 'denied')) {
+      this.dirty = false;
+      this.step();
+      this.#options.cache?.keepSoon(this.#channel, this, this.#options.env);
     }
     if (this.#next === 'live') this.error.value = null;
     const before = this.state.peek();
@@ -301,7 +278,7 @@ export class Store {
   }
 
   /** To the server's present rows. What was heard of in events is settled in the same step, so nothing flickers. */
-  #step() {
+  step() {
     const { overlay } = this.#options;
     const rows = this.#rows;
     // How far the rows are known may change although no row does.

@@ -3,6 +3,7 @@
  * sees a WebSocket. It is loaded when sockets do not get through. While it lives it looks now and then whether one does, and
  * ends when it is so. Knows frames, but neither channels nor rows.
  */
+import { retryAfter } from './later.js';
 import { place } from './share.js';
 
 /** From the request to the first event. A proxy that keeps events back does not get through either. */
@@ -126,7 +127,7 @@ class StreamSocket {
       const response = await this.#env.fetch(url.href, this.#init({ Accept: 'text/event-stream' }));
       if (!response.ok || !response.body) {
         const problem = await problemOf(response);
-        this.#say({ type: 'error', payload: problem });
+        this.#say({ type: 'error', payload: { ...problem, retryAfterMs: retryAfter(response, this.#env.now()) } });
         return this.#end(CLOSE[problem.code ?? ''] ?? (response.status === 401 ? 4401 : 1006), problem.message);
       }
       await this.#read(response.body);
@@ -178,9 +179,9 @@ class StreamSocket {
     for (let sent = 1; !this.#over; sent++) {
       const response = await this.#env.fetch(url.href, { ...this.#init({ 'Content-Type': 'application/json' }), method: 'POST', body });
       if (response.ok) return;
-      const wait = 1000 * (Number(response.headers.get('Retry-After')) || 0);
+      const wait = retryAfter(response, this.#env.now());
       if (response.status === 429 && sent < MOST_SENT) {
-        await new Promise((resolve) => void this.#env.setTimeout(() => resolve(undefined), Math.max(wait, 250)));
+        await new Promise((resolve) => void this.#env.setTimeout(() => resolve(undefined), Math.max(wait ?? 0, 250)));
         continue;
       }
       const problem = await problemOf(response);

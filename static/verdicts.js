@@ -2,9 +2,9 @@
  * What becomes of mutations: what goes to the server, and what its answer or an event means for each. It is loaded with the
  * first change of a page. Knows not how rows are shown, or how a change is made (`optimistic.js`).
  */
-import { collision, fieldsOf } from './conflict.js';
 import { Outbox } from './outbox.js';
-import { computed, plain } from './overlay.js';
+import { computed, fieldsOf, plain } from './overlay.js';
+import { same } from './same.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -39,6 +39,7 @@ export class Verdicts {
   #host;
   /** @type {any} */
   #patience;
+  #deafen;
 
   /** @param {Host} host */
   constructor(host) {
@@ -54,11 +55,13 @@ export class Verdicts {
       stuck: host.stuck,
     });
     host.overlay.listeners.add(this.#heard);
+    this.#deafen = host.rt?.connected.listen((connected) => connected && this.outbox.kick());
   }
 
   close() {
     this.#host.env.clearTimeout(this.#patience);
     this.#host.overlay.listeners.delete(this.#heard);
+    this.#deafen?.();
   }
 
   /**
@@ -81,7 +84,8 @@ export class Verdicts {
         if (/** @type {any} */ (error).code !== 'UNKNOWN_MESSAGE_TYPE') throw problemOf(error);
       }
     }
-    return api.batch(ops, { atomic, mid, tries: 2 });
+    // When it is sent again is for the outbox to say.
+    return api.batch(ops, { atomic, mid, tries: 1 });
   }
 
   /**
@@ -172,7 +176,14 @@ export class Verdicts {
   #decide(mutation, at, met, row) {
     const { computed: lost } = mutation.changes[at];
     const { conflict = 'merge' } = lost ? {} : this.#host.options;
-    const word = typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict];
+    /** @type {'mine' | 'theirs' | Fields | undefined} */
+    let word;
+    try {
+      word = decided(typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict]);
+    } catch (error) {
+      this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function \`conflict\` failed: ${String(error)}`, hint: DECISIONS, cause: error });
+      return false;
+    }
     if (word === 'mine') return true;
     const error = { code: 'VERSION_CONFLICT', message: 'Others have changed the same fields.', current: row };
     if (word === 'theirs') {
@@ -325,6 +336,33 @@ export class Verdicts {
     }
     this.#host.overlay.rename(change.entity, temp, id);
   }
+}
+
+/**
+ * Three-way merge of the fields that a change writes: what was there, what others made of it, what was to be written.
+ *
+ * @param {Fields} base What the writer saw of the fields that they change.
+ * @param {Fields} mine What they write.
+ * @param {Fields} theirs The record as it is.
+ * @returns {{mine: Fields, theirs: Fields, base: Fields} | null} The fields that both changed, to different values. Null: the
+ * change can be made on the record as it is, because others changed other fields.
+ */
+export function collision(base, mine, theirs) {
+  const fields = Object.keys(mine).filter((field) => !same(base[field], theirs[field]) && !same(mine[field], theirs[field]));
+  if (fields.length === 0) return null;
+  const pick = (/** @type {Fields} */ from) => Object.fromEntries(fields.map((field) => [field, from[field]]));
+  return { mine: pick(mine), theirs: pick(theirs), base: pick(base) };
+}
+
+/** What a function `conflict` may return. */
+const DECISIONS = "Return 'mine', 'theirs', the fields to write, or nothing; no promise.";
+
+/** @param {unknown} word Of the function `conflict`. @returns {'mine' | 'theirs' | Fields | undefined} */
+function decided(word) {
+  if (word === undefined || word === null) return undefined;
+  if (word === 'mine' || word === 'theirs') return word;
+  if (typeof word === 'object' && !('then' in word) && !Array.isArray(word)) return plain(word);
+  throw new TypeError(`it returned ${word instanceof Promise ? 'a promise' : JSON.stringify(word)}`);
 }
 
 /** Statuses of HTTP that mean something for a mutation. @type {Record<string, number>} */

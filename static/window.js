@@ -18,7 +18,8 @@ import { signal } from './signal.js';
  * @property {string} sort
  * @property {(a: Row, b: Row) => number} order
  * @property {number} limit
- * @property {(how: Parameters<import('./subscription.js').Reload>[0], most: number, cursor: string | undefined) => Promise<import('./reading.js').Reading>} read
+ * @property {import('./reading.js').Reader | undefined} api
+ * @property {import('./query.js').Query} query
  * @property {import('./env.js').Env} env
  */
 
@@ -90,31 +91,24 @@ export class Window {
 
   /** @param {number} known */
   async #fill(known) {
-    const { store, order, read, env } = this.#options;
+    const { store, env } = this.#options;
     if (this.#reads || this.#closed || !store.reads) return;
     this.#reads = true;
-    const [edge, cursor] = [this.#edge, this.#cursor];
-    try {
-      const how = await parts.reading();
-      const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
-      const found = await store.add(() => read(how, most, cursor));
-      this.#failures = 0;
-      // A new snapshot may have replaced the rows in the meantime.
-      if (found && this.#edge === edge) {
-        const last = found.pages.at(-1)?.rows.at(-1);
-        const further = !edge || (last && order(last, edge) > 0);
-        if (!found.next) this.#edge = null;
-        else if (further) [this.#edge, this.#cursor] = [last, found.next];
-      }
-    } catch (error) {
-      const { code, message, hint, status } = /** @type {any} */ (error);
-      this.#cursor = undefined;
-      if (code === 'BAD_QUERY' || code === 'QUERY_TOO_BROAD') this.fault.value = { code, message, hint };
-      // The cursor may be too old. Everything else can wait.
-      const wait = cursor !== undefined && status === 400 ? 0 : delay(++this.#failures, { base: 1000, max: 30_000, random: env.random });
-      await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), wait));
-    }
+    const edge = this.#edge;
+    const cursor = this.#cursor;
+    const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
+    const { news, fault, wait } = await parts.reading().then(({ further }) => further(this.#options, edge, cursor, most)).catch(NOTHING);
+    // A new snapshot may have replaced the rows in the meantime.
+    if (news && this.#edge === edge) [this.#edge, this.#cursor] = news;
+    if (wait !== undefined) this.#cursor = undefined;
+    if (fault) this.fault.value = fault;
+    this.#failures = wait ? this.#failures + 1 : 0;
+    const pause = delay(this.#failures, { base: 1000, max: 30_000, random: env.random });
+    if (wait) await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), pause));
     this.#reads = false;
     if (!this.#closed && !this.fault.peek()) store.touch([]);
   }
 }
+
+/** Of a reading whose code could not be loaded. @returns {import('./reading.js').Further} */
+const NOTHING = () => ({ wait: true });

@@ -1,7 +1,7 @@
 /**
  * A live list as a collection of TanStack DB. This file imports none of it: the result goes into `createCollection`.
  */
-import { only } from '../only.js';
+import { only } from '../env.js';
 
 /**
  * `createCollection(tidewireCollection({ channels, db, entity: 'Task' }))`. The collection shows its own changes until the

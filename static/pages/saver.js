@@ -2,7 +2,7 @@
  * Saves the changed fields of a record, over the version that the user has seen. When others changed the same fields meanwhile, the
  * user decides.
  */
-import { collision } from '/static/conflict.js';
+import { collision } from '/static/verdicts.js';
 
 /** How often a save is repeated when only other fields of the record changed under it. */
 const REBASES = 5;

@@ -53,10 +53,10 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14.7, 19.8],
+    [['realtime.js', 'channels.js'], 14.7, 20.1],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
-    [FOUR, 18, 27.3],
-    [[...FOUR, 'queue.js'], 18.5, 29.5],
+    [FOUR, 18, 28.2],
+    [[...FOUR, 'queue.js'], 18.5, 30.5],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

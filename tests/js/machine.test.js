@@ -106,7 +106,38 @@ test('what lived for long was lost by chance and is tried soon, unless the serve
   assert.equal(old.wait, 550);
   assert.equal(walk([lost()], STATES.live, { now: 60_000 }).wait, 750);
   const drained = walk([{ type: 'asked', ms: 9000 }, lost(1012)], STATES.live, { now: 60_001 });
-  assert.deepEqual([drained.wait, drained.floor], [9000, 0]);
+  assert.equal(drained.wait, 9000);
+});
+
+test('a wake shortens our own back-off, and no wait that the server asked for', () => {
+  const own = walk([lost(), 'retry', lost()], STATES.opening);
+  assert.equal(walk(['wake'], own).name, 'opening');
+  const at = (now, events, from) => walk(events, from, { now });
+  const drained = at(1000, [{ type: 'asked', ms: 9000 }, lost(1012)], STATES.live);
+  const step = next(drained, { type: 'wake' }, { ...context, now: 4000 });
+  assert.deepEqual([step.state.name, step.state.wait, step.effects], ['backoff', 6000, ['wait', 'bridge', 'poll']]);
+  // Neither a second wake nor the page cache shortens it; after it, the next wake connects.
+  assert.deepEqual([at(5000, ['wake'], step.state).wait, at(5000, ['freeze', 'wake'], step.state).wait], [5000, 5000]);
+  assert.equal(at(10_000, ['wake'], step.state).name, 'opening');
+  assert.equal(at(10_000, ['retry'], step.state).name, 'opening');
+  // It is one wait only, and it ends with the connection that proves itself.
+  assert.equal(at(10_000, ['retry', lost()], step.state).wait, 250 + 0.5 * 2000);
+  assert.equal(at(6000, ['retry', 'greeted', 'trusted', lost()], step.state).floor, 0);
+});
+
+test('in the fallback, too, neither a wake nor a poll that gets through shortens what the server asked for', () => {
+  const full = walk(['retry', { type: 'asked', ms: 60_000 }, lost()], STATES.fallback);
+  assert.equal(full.wait, 60_000);
+  for (const event of ['wake', 'reached']) {
+    const { state } = next(full, { type: event }, { ...context, now: 20_000 });
+    assert.deepEqual([state.name, state.wait], ['backoff', 40_000], event);
+    assert.equal(next(full, { type: event }, { ...context, now: 60_000 }).state.name, 'opening');
+  }
+});
+
+test('a wait from the server that is no number counts as none, and an absurd one as an hour', () => {
+  for (const [ms, wait] of [[undefined, 750], ['soon', 750], [NaN, 750], [-5, 750], [1e15, 3_600_000]])
+    assert.equal(walk([{ type: 'asked', ms }, lost()], STATES.opening).wait, wait, String(ms));
 });
 
 test('a refused token is renewed once; the renewed one, or one that nobody renews, ends it', () => {

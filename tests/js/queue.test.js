@@ -132,6 +132,51 @@ test('what the server refused is still there after a reload, and can be given up
   second.crash();
 });
 
+test('after a reload a refused change tells and offers what it did before', async () => {
+  const { w, server, open } = browser();
+  server.up = true;
+  const errors = { bad: { code: 'VALIDATION_FAILED', detail: 'no', hint: 'do', errors: [{ field: 'title', code: 'TOO_LONG', message: 'too long' }] } };
+  const { respond } = w;
+  w.respond = async (url, init) => {
+    const answer = await respond(url, init);
+    return url.pathname !== '/api/batch' ? answer : { ...answer, json: async () => {
+      const body = await answer.json();
+      JSON.parse(init.body).ops.forEach(({ data, version }, at) => {
+        const error = version === 3 ? { code: 'VERSION_CONFLICT', current: { id: 'r', version: 9, title: 'theirs' } } : errors[data?.title];
+        if (error) body.results[at] = { status: error.current ? 409 : 422, error };
+      });
+      return body;
+    } };
+  };
+  const tell = ({ failed }) => failed.value.map(({ mid: own, state, conflict, optimistic, error: { code, message, hint, status, errors, current, mid } }) =>
+    JSON.parse(JSON.stringify({ own, state, conflict, optimistic, code, message, hint, status, errors, current, mid })));
+  const first = await open();
+  const row = signal({ id: 'r', version: 3, title: 'old' });
+  const made = first.db.create('Task', { title: 'bad' }, { optimistic: false });
+  const needs = first.db.update('Task', made.id, { title: 'further' });
+  first.db.update('Task', 'r', { title: 'mine' }, row, { ifMatch: 3 });
+  await w.clock.run(1000);
+  const before = tell(first.db);
+  assert.deepEqual(before.map(({ state, code }) => [state, code]), [['failed', 'VALIDATION_FAILED'], ['failed', 'DEPENDS_ON'], ['conflict', 'VERSION_CONFLICT']]);
+  assert.deepEqual([before[0].errors.length, before[1].own, before[1].mid, before[2].conflict], [1, needs.mid, made.mid, { mine: { title: 'mine' }, theirs: { title: 'theirs' }, base: { title: 'old' } }]);
+  await until(async () => (await first.queue.unsent()) === 3);
+  await rest();
+  first.crash();
+
+  const second = await open();
+  await until(() => second.db.failed.value.length === 3);
+  assert.deepEqual(tell(second.db), before);
+  const [create, , conflict] = second.db.failed.value;
+  // What it is sent with again takes along what needs it, and what is in conflict goes over theirs.
+  delete errors.bad;
+  create.retry();
+  conflict.retry();
+  await w.clock.run(1000);
+  assert.deepEqual(server.sent.slice(-3).map(({ op, id }) => [op, id]), [['create', made.id], ['update', made.id], ['update', 'r']]);
+  assert.deepEqual([second.db.failed.value, second.db.pending.value], [[], []]);
+  second.crash();
+});
+
 test('another user neither sees nor sends it; a logout deletes it', async () => {
   const { w, server, open } = browser();
   const ada = await open('ada');

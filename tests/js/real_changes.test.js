@@ -216,7 +216,7 @@ test('what was forgotten does not come back by a change that came before', async
   const timers = [];
   const env = { setTimeout: (call) => timers.push(call), clearTimeout: () => {} };
   const rows = { filled: { last: null }, view: 'v' };
-  cache.follow('list', { follows: true, at: { epoch: 'e', seq: 1 }, rows, entries: [] }, env);
+  cache.keepSoon('list', { follows: true, at: { epoch: 'e', seq: 1 }, rows, entries: [] }, env);
   const saving = cache.save('other', { epoch: 'e', seq: 1, rows: [] });
   await cache.forget();
   await saving;
