@@ -293,22 +293,37 @@ async function visit(browser, address) {
 /** Other programs of the machine make a visit slower, and none faster. */
 const VISITS = 8;
 
+/** What `work` takes on the machine that the budget of a second was set for. */
+const WORK_MS = 60;
+
+/** How many milliseconds some work takes here that has nothing to do with Tidewire. Runs in a page. */
+function work() {
+  const start = performance.now();
+  const rows = Array.from({ length: 1500 }, (_, n) => ({ n, text: `row ${n}`, tags: [n % 7, n % 11] }));
+  for (let round = 0; round < 40; round++) JSON.parse(JSON.stringify(rows)).sort((a, b) => b.n - a.n);
+  return performance.now() - start;
+}
+
 /**
- * The aim for the first page is 60 KB, and that both can be used within a second: a record can be opened, a cell be edited. Why the
- * table page takes more bytes: docs/decisions.md.
+ * The aim for the first page is 60 KB, and that both can be used within a second: a record can be opened, a cell be edited. A machine
+ * that is slower has longer. Why the table page takes more bytes: docs/decisions.md.
  */
 test('a first page stays within its budgets of bytes and time', async () => {
   const BUDGETS = { '/_/': 60, '/_/e/tasks': 76 };
   await task();
-  const browser = (await open('/_/?as=ben')).context().browser();
+  const page = await open('/_/?as=ben');
+  const browser = page.context().browser();
+  let fastestWork = Infinity;
+  for (let times = 0; times < VISITS; times++) fastestWork = Math.min(fastestWork, await page.evaluate(work));
+  const most = 1000 * Math.max(1, fastestWork / WORK_MS);
   for (const [path, budget] of Object.entries(BUDGETS)) {
     let fastest = Infinity;
-    for (let visits = 0; visits < VISITS && fastest > 1000; visits++) {
+    for (let visits = 0; visits < VISITS && fastest > most; visits++) {
       const { bytes, requests, ms } = await visit(browser, `${server().address}${path}?as=ada`);
       console.log(`${path}: ${bytes} bytes in ${requests} requests, used after ${ms} ms`);
       assert.ok(bytes <= budget * 1024, `${path}: ${bytes} bytes`);
       fastest = Math.min(fastest, ms);
     }
-    assert.ok(fastest <= 1000, `${path}: ${fastest} ms`);
+    assert.ok(fastest <= most, `${path}: ${fastest} ms of ${most}`);
   }
 });

@@ -41,7 +41,7 @@ test('two users see each other at the list, at a record and in a field, until on
   const start = Date.now();
   await ben.context().close();
   await here(ada, 'ben').waitFor({ state: 'detached' });
-  assert.ok(Date.now() - start < HOLD + 3000, `${Date.now() - start} ms`);
+  assert.ok(Date.now() - start >= HOLD, 'not before the hold is over');
   assert.equal(await ada.locator('td .avatar').count(), 0);
 });
 

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
 const FLAGS = ['--test', '--test-timeout=600000', '--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=./.ci/hanging.js', '--test-reporter-destination=stdout'];
-const BOUNDED = ['pages.test.js', 'rights.test.js', 'table.test.js', 'two_windows.test.js', 'words.test.js'];
+const BOUNDED = ['pages.test.js', 'table.test.js'];
 
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.test.js'));
 const groups = [
