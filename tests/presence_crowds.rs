@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use tidewire::ids::ConnectionId;
 use tidewire::metrics::Via;
 use tidewire::outbox::{StatePut, StateQueue};
 use tidewire::presence::{Ask, AttendeeKey, Departure, Look, Presence, PresenceReceiver, Proof, Visitor};
 use tidewire::protocol::{PresenceAction, PresenceNews, ResourceName, WireForm};
+use tidewire::refusals::{KeptClaims, RefusedCaller, RefusedPeer};
 use tidewire::rules::Person;
+use uuid::Uuid;
 
 use crate::support::app::TestApp;
 use crate::support::socket::Socket;
@@ -68,7 +71,10 @@ impl Crowd {
         let visitor = Visitor { person, id, proof: Proof::Pings };
         let resource = ResourceName::of_resource("lobby").unwrap();
         let ask = Ask { resource, action, request_id: None };
-        let receiver = PresenceReceiver { queue: Arc::new(Nowhere), via: Via::Ws };
+        let caller = RefusedCaller { user: None, role: None, claims: KeptClaims::Unknown };
+        let connection = ConnectionId(Uuid::nil());
+        let peer = RefusedPeer { refusals: Arc::default(), connection, via: Via::Ws, caller };
+        let receiver = PresenceReceiver { queue: Arc::new(Nowhere), peer };
         while self
             .presence
             .ask(AttendeeKey(FIRST + n), receiver.clone(), visitor.clone(), ask.clone())

@@ -47,7 +47,7 @@ const fn post(path: &'static str) -> (&'static str, &'static str) {
     ("POST", path)
 }
 
-const TABLE: [Row; 56] = [
+const TABLE: [Row; 58] = [
     // The address of a stream.
     row(
         get("/sse?channel=entity:Task&channels=x"),
@@ -87,6 +87,13 @@ const TABLE: [Row; 56] = [
     row(post("/api/realtime/session?channel=entity:Task&limit=1001"), "", BAD_QUERY, "`limit`"),
     row(post("/api/realtime/session?view=a"), "", BAD_QUERY, "`view` is given 1 times and `channel` 0 times"),
     row(get("/api/realtime/session"), "", NOT_ALLOWED, "POST"),
+    row(post("/api/realtime/session"), r#"{"channels": ["entity:Task"]}"#, BAD_QUERY, "without a body"),
+    row(
+        post("/api/realtime/session?channel=entity:Task"),
+        " ",
+        BAD_QUERY,
+        "name its channels in the address",
+    ),
     // A poll.
     row(get("/api/realtime/session/{poll}?after=-1"), "", BAD_QUERY, "`after` is a whole number from 0"),
     row(get("/api/realtime/session/{poll}?after=one"), "", BAD_QUERY, "not `one`"),

@@ -15,7 +15,7 @@ use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::state::AppState;
 use crate::protocol::Code;
-use crate::refusals::{NotedRefusal, note_refusal};
+use crate::refusals::{NotedRefusal, RefusedPart, note_refusal};
 use crate::repository::{Batch, RepositoryError, json_of_all, json_of_each};
 use crate::schema::value::write_json_of;
 
@@ -60,7 +60,8 @@ fn write_error(error: RepositoryError, place: usize, json: &mut Vec<u8>) {
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
         tracing::error!(op = place, code, cause, "an operation of a batch failed");
     }
-    note_refusal(NotedRefusal { op: place, code: problem.code(), message: problem.detail().to_owned() });
+    let (part, message) = (RefusedPart::Operation(place), problem.detail().to_owned());
+    note_refusal(NotedRefusal { part, code: problem.code(), message });
     json.extend_from_slice(b"{\"status\":");
     write_json_of(&status.as_u16(), json);
     json.extend_from_slice(b",\"error\":");

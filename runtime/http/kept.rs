@@ -14,7 +14,7 @@ use crate::ids::Timestamp;
 use crate::metrics::Via;
 use crate::protocol::Code;
 use crate::refusals::{
-    KeptClaims, KeptRefusal, ListQuestion, Noted, NotedRefusal, RefusedCaller, RefusedOperation,
+    KeptClaims, KeptRefusal, ListQuestion, Noted, NotedRefusal, RefusedCaller, RefusedOperation, RefusedPart,
 };
 use crate::rules::{Claims, claims_asked};
 use crate::schema::{Entity, Schema};
@@ -119,7 +119,7 @@ fn asked_of(entity: &Entity, claims: &Claims) -> KeptClaims {
     if is_short { KeptClaims::Known(asked.into()) } else { KeptClaims::Unknown }
 }
 
-/// The request was answered; operations of a batch may have been refused for themselves.
+/// The request was answered; operations of a batch and channels of a poll may have been refused for themselves.
 pub(super) fn answered(state: &AppState, asked: &AskedRequest<'_>, mut noted: Noted) {
     if noted.refused.is_empty() && noted.list.is_none() {
         return;
@@ -130,27 +130,29 @@ pub(super) fn answered(state: &AppState, asked: &AskedRequest<'_>, mut noted: No
         kept.keep_list(ListQuestion { id, at, query: list.query, position: list.position });
     }
     for refusal in std::mem::take(&mut noted.refused) {
-        kept.keep(of_batch(asked, refusal, at, &mut noted));
+        kept.keep(of_part(asked, refusal, at, &mut noted));
     }
 }
 
-fn of_batch(
-    asked: &AskedRequest<'_>,
-    refusal: NotedRefusal,
-    at: Timestamp,
-    noted: &mut Noted,
-) -> KeptRefusal {
-    let NotedRefusal { op, code, message: said } = refusal;
+fn of_part(asked: &AskedRequest<'_>, refusal: NotedRefusal, at: Timestamp, noted: &mut Noted) -> KeptRefusal {
+    let NotedRefusal { part, code, message: said } = refusal;
+    let request = asked.text();
+    let (via, evidence, operation) = match part {
+        RefusedPart::Operation(op) => {
+            (Via::Http, noted.evidence_of(Some(op)), RefusedOperation::OfBatch { request, op })
+        }
+        RefusedPart::Channel(channel) => (Via::Poll, None, RefusedOperation::OfPoll { request, channel }),
+    };
     KeptRefusal {
         id: asked.id.to_owned(),
         at,
-        via: Via::Http,
+        via,
         caller: noted.caller.clone().map(|caller| remembered(caller, None)),
-        operation: RefusedOperation::OfBatch { request: asked.text(), op },
+        operation,
         code,
         message: message(code, &said),
         cause: None,
-        evidence: noted.evidence_of(Some(op)),
+        evidence,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -62,8 +62,14 @@ async fn open(
     State(state): State<AppState>,
     WaitingCaller(admitted): WaitingCaller,
     RawQuery(query): RawQuery,
+    body: Body,
 ) -> Result<Response, Problem> {
     state.limits.stream(admitted.identity.address)?;
+    if !body.is_end_stream() {
+        let text =
+            "a session is opened without a body: name its channels in the address, as `?channel=entity:Task`";
+        return Err(bad_query(text.to_owned()));
+    }
     let start = sse::start(&Params::parse(query.as_deref())?, &HeaderMap::new())?;
     if state.sessions.lifecycle().is_draining() {
         return Err(Problem::new(Code::ShuttingDown, "the server is about to stop"));

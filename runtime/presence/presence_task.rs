@@ -16,14 +16,15 @@ use super::frames::FrameForm;
 use super::input::{Ask, PlaceKey, PresenceClock, PresenceInput, PresenceVerdict, TouchedPresence};
 use super::judge::PresenceJudge;
 use super::limits::{PAGE, PresenceLimits};
-use super::output::{PresenceOutput, ReceiverName, SyncReceiver};
+use super::output::{PresenceOutput, PresenceRefusal, ReceiverName, SyncReceiver};
 use super::seen::{PresenceCounts, SeenUser};
 use super::tracker::{PlaceSize, PresenceTracker, TrackerSize};
 use crate::env::Env;
 use crate::event_bus::{Announcement, Batches};
-use crate::metrics::{Metrics, Via};
+use crate::metrics::Metrics;
 use crate::outbox::{StatePut, StateQueue};
 use crate::protocol::WireForm;
+use crate::refusals::{RefusedFrame, RefusedPeer};
 use crate::rules::Person;
 
 /// Frames about presence that may wait for the task; one more is refused.
@@ -35,8 +36,8 @@ const JUDGEMENTS: usize = 32;
 #[derive(Debug, Clone)]
 pub struct PresenceReceiver {
     pub queue: Arc<dyn StateQueue>,
-    /// As what its errors are counted.
-    pub via: Via,
+    /// Who it is, for what is counted and kept of a refusal.
+    pub peer: RefusedPeer,
 }
 
 /// A question that is answered at once. Whether the asker may know is theirs to have judged.
@@ -225,7 +226,8 @@ impl PresenceTask {
     fn obey(&mut self, command: PresenceCommand) {
         match command {
             PresenceCommand::Ask { attendee, receiver, visitor, ask } => {
-                self.receivers.entry(attendee).or_insert(receiver);
+                // The same queue; its user may have logged in meanwhile.
+                self.receivers.insert(attendee, receiver);
                 self.on(PresenceInput::Asked { attendee, visitor, ask });
             }
             PresenceCommand::Heard(attendee) => self.on(PresenceInput::Heard { attendee }),
@@ -282,9 +284,7 @@ impl PresenceTask {
                 self.answer(attendee, |form| form.answer("ack", &name, Some(&request_id)));
             }
             PresenceOutput::Refused { attendee, refusal } => {
-                if let Some(receiver) = self.receivers.get(&attendee) {
-                    self.metrics.errors.told(receiver.via, refusal.code);
-                }
+                self.keep_refused(attendee, &refusal);
                 self.answer(attendee, |form| form.refusal(&refusal));
             }
             PresenceOutput::Sync { place, to, users, lease } => {
@@ -318,6 +318,16 @@ impl PresenceTask {
                 );
             }
         }
+    }
+
+    /// For administrators who ask why, before the peer is told.
+    fn keep_refused(&self, attendee: AttendeeKey, refusal: &PresenceRefusal) {
+        let Some(receiver) = self.receivers.get(&attendee) else { return };
+        let PresenceRefusal { channel, request_id, code, message } = refusal.clone();
+        self.metrics.errors.told(receiver.peer.via, code);
+        let channel = Some(channel.to_string());
+        let refused = RefusedFrame { request_id, channel, code, message, evidence: None };
+        receiver.peer.clone().keep(self.env.now(), refused);
     }
 
     /// One buffer for all who call the channel alike and take the same form.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::transport::Ended;
 use crate::auth::Identity;
-use crate::channels::Outbox;
 use crate::metrics::Via;
 use crate::presence::{Ask, AttendeeKey, Departure, Presence, PresenceReceiver, Proof, Visitor};
 use crate::protocol::CloseCode;
@@ -18,28 +17,26 @@ pub(super) struct PresenceAttendance {
     /// `None` where the process has no presence.
     presence: Option<Presence>,
     key: AttendeeKey,
-    via: Via,
     has_asked: bool,
 }
 
 impl PresenceAttendance {
-    pub(super) fn new(presence: Option<Presence>, key: AttendeeKey, via: Via) -> PresenceAttendance {
-        PresenceAttendance { presence, key, via, has_asked: false }
+    pub(super) fn new(presence: Option<Presence>, key: AttendeeKey) -> PresenceAttendance {
+        PresenceAttendance { presence, key, has_asked: false }
     }
 
     /// Gives the question back if too many wait. A guest has an id for presence alone: rules see no user.
     pub(super) fn ask(
         &mut self,
-        outbox: &Arc<Outbox>,
+        receiver: PresenceReceiver,
         ask: Ask,
         person: Arc<Person>,
         identity: &Identity,
     ) -> Result<(), Ask> {
         let Some(presence) = &self.presence else { return Err(ask) };
         self.has_asked = true;
-        let receiver = PresenceReceiver { queue: outbox.clone(), via: self.via };
         // Only a socket answers pings; all else must speak now and then.
-        let proof = if self.via == Via::Ws { Proof::Pings } else { Proof::Lease };
+        let proof = if receiver.peer.via == Via::Ws { Proof::Pings } else { Proof::Lease };
         let guest = identity.guest().map(|guest| guest.id.clone());
         let visitor = Visitor { id: person.id.clone().or(guest), person, proof };
         presence.ask(self.key, receiver, visitor, ask.clone()).map_err(|_| ask)

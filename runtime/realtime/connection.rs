@@ -24,17 +24,16 @@ use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
 use super::rooms::RoomSeats;
 use super::roster::{Expulsion, RosterSeat, SeatOrder};
-use super::session::{Effect, Input, Now, Passed, RefusedFrame, Session};
+use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{ConnectionId, Seq};
+use crate::presence::PresenceReceiver;
 use crate::protocol::{CloseCode, Code, WireForm};
-use crate::refusals::{
-    KeptClaims, KeptRefusal, Observed, Refusals, RefusedCaller, RefusedOperation, observe,
-};
+use crate::refusals::{KeptClaims, Observed, Refusals, RefusedCaller, RefusedPeer, observe};
 use crate::store::Evidence;
 
 /// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
@@ -317,27 +316,23 @@ impl<T: Transport> Connection<T> {
 
     /// Keeps what the peer is refused, before it is told, for administrators who ask why.
     fn keep_refused(&mut self) {
-        for refused in self.session.take_refused() {
-            let RefusedFrame { request_id, channel, code, message, evidence } = refused;
-            let identity = self.credential.identity();
-            // A frame that reads no single record is never explained by the rights of now.
-            let claims = KeptClaims::Unknown;
-            let caller = RefusedCaller { user: identity.user.clone(), role: identity.role.clone(), claims };
-            let id = request_id.map(|request| format!("{request}@{}", self.id)).unwrap_or_default();
-            let message = (code != Code::BadFrame && code != Code::ValidationFailed).then_some(message);
-            self.refusals.keep(KeptRefusal {
-                id,
-                at: self.env.now(),
-                via: self.transport.via(),
-                caller: Some(caller),
-                operation: RefusedOperation::Frame { channel },
-                code,
-                message,
-                cause: None,
-                evidence: evidence.or_else(|| self.evidence.take()),
-            });
+        for mut refused in self.session.take_refused() {
+            refused.evidence = refused.evidence.or_else(|| self.evidence.take());
+            self.refused_peer().keep(self.env.now(), refused);
         }
         self.evidence = None;
+    }
+
+    fn refused_peer(&self) -> RefusedPeer {
+        let identity = self.credential.identity();
+        // A frame that reads no single record is never explained by the rights of now.
+        let claims = KeptClaims::Unknown;
+        RefusedPeer {
+            refusals: self.refusals.clone(),
+            connection: self.id,
+            via: self.transport.via(),
+            caller: RefusedCaller { user: identity.user.clone(), role: identity.role.clone(), claims },
+        }
     }
 
     async fn perform(&mut self, effects: Vec<Effect>, reading: &mut ReadUnderWay) -> Result<(), Ended> {
@@ -370,8 +365,9 @@ impl<T: Transport> Connection<T> {
                 }
                 Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
                 Effect::Presence { ask, person } => {
+                    let receiver = PresenceReceiver { queue: self.outbox.clone(), peer: self.refused_peer() };
                     let identity = self.credential.identity();
-                    if let Err(ask) = self.attendance.ask(&self.outbox, ask, person, identity) {
+                    if let Err(ask) = self.attendance.ask(receiver, ask, person, identity) {
                         let effects = self.session.on(self.now(), Input::PresenceBusy { ask });
                         Box::pin(self.perform(effects, reading)).await?;
                     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ use crate::channels::{Channels, UnitEvent, Watch, judge_first};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
 use crate::protocol::{Code, View, WireForm};
+use crate::refusals::{NotedRefusal, RefusedPart, note_refusal};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
 
@@ -73,8 +74,13 @@ pub struct PolledChannel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PollError {
     pub channel: String,
-    pub code: &'static str,
+    #[serde(serialize_with = "as_word")]
+    pub code: Code,
     pub message: String,
+}
+
+fn as_word<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.as_str())
 }
 
 /// Why a poll is not answered.
@@ -142,12 +148,20 @@ impl Polls {
         // A channel whose rights changed is no longer recovered, so this ends unless they change all the time.
         for _ in 0..MOST_ROUNDS {
             if let PollStep::Done(answer) = self.ask(&question, deadline).await? {
+                answer.errors.iter().for_each(|error| self.told(error));
                 return Ok(answer);
             }
             // The client learns of it now.
             deadline = Instant::now();
         }
         Err(PollFault::Store(StoreError::Overloaded))
+    }
+
+    /// Counts what an answer refuses, and notes it for administrators who ask why.
+    fn told(&self, error: &PollError) {
+        let PollError { channel, code, message } = error.clone();
+        self.metrics.errors.told(Via::Poll, code);
+        note_refusal(NotedRefusal { part: RefusedPart::Channel(channel), code, message });
     }
 
     async fn ask(
@@ -193,8 +207,7 @@ impl Polls {
             let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
                 Err(ChannelRefusal { code, message }) => {
-                    self.metrics.errors.told(Via::Poll, code);
-                    answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
+                    answer.errors.push(PollError { channel: text.clone(), code, message });
                     continue;
                 }
             };
@@ -296,7 +309,7 @@ impl Polls {
                 Woken::Stopped => return Ok(PollStep::Done(())),
                 Woken::Refused(refused) => {
                     for RefusedAttachment { nth, code } in refused {
-                        self.refuse_waiting(&polled[nth].channel.text, code, answer);
+                        Self::refuse_waiting(&polled[nth].channel.text, code, answer);
                     }
                     return Ok(PollStep::Done(()));
                 }
@@ -338,11 +351,10 @@ impl Polls {
     }
 
     /// A channel without a subscription takes no part in the answer: its client would wait and miss what happens.
-    fn refuse_waiting(&self, text: &str, code: Code, answer: &mut PollAnswer) {
+    fn refuse_waiting(text: &str, code: Code, answer: &mut PollAnswer) {
         let ChannelRefusal { code, message } = ChannelRefusal::of_attachment(code);
-        self.metrics.errors.told(Via::Poll, code);
         answer.channels.retain(|channel| channel.channel != text);
-        answer.errors.push(PollError { channel: text.to_owned(), code: code.as_str(), message });
+        answer.errors.push(PollError { channel: text.to_owned(), code, message });
     }
 
     /// Waits until one of the channels has an event after `at`, its person's rights change, a channel is refused, or the deadline.

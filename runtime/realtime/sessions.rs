@@ -441,7 +441,7 @@ impl Sessions {
             login,
         };
         let attendee = AttendeeKey(place.key().0);
-        let attendance = PresenceAttendance::new(self.presence.get().cloned(), attendee, transport.via());
+        let attendance = PresenceAttendance::new(self.presence.get().cloned(), attendee);
         // What waits for a poll waits as long as the session may live without one.
         let write_timeout =
             if transport.via() == Via::Poll { SESSION_LIFE * 2 } else { config.write_timeout };

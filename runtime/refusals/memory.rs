@@ -86,6 +86,8 @@ pub enum RefusedOperation {
     Request(String),
     /// An operation of a batch.
     OfBatch { request: String, op: usize },
+    /// A channel of a poll.
+    OfPoll { request: String, channel: String },
     /// A frame of a connection, with the channel that it names.
     Frame { channel: Option<String> },
 }
@@ -145,11 +147,15 @@ impl Refusals {
 
 impl KeptRefusal {
     fn shorten(&mut self) {
-        let asked = match &mut self.operation {
-            RefusedOperation::Request(request) | RefusedOperation::OfBatch { request, .. } => Some(request),
-            RefusedOperation::Frame { channel } => channel.as_mut(),
+        let (request, channel) = match &mut self.operation {
+            RefusedOperation::Request(request) | RefusedOperation::OfBatch { request, .. } => {
+                (Some(request), None)
+            }
+            RefusedOperation::OfPoll { request, channel } => (Some(request), Some(channel)),
+            RefusedOperation::Frame { channel } => (None, channel.as_mut()),
         };
-        for text in [asked, self.message.as_mut(), self.cause.as_mut()].into_iter().flatten() {
+        let texts = [request, channel, self.message.as_mut(), self.cause.as_mut()];
+        for text in texts.into_iter().flatten() {
             text.truncate(text.floor_char_boundary(MOST_TEXT));
             text.shrink_to_fit();
         }

@@ -20,17 +20,25 @@ pub struct Noted {
     pub caller: Option<RefusedCaller>,
     /// One for each operation that was refused, of a batch in the order of their refusals.
     pub evidence: Vec<Evidence>,
-    /// Operations that were refused within an answer that was given.
+    /// Parts that were refused within an answer that was given.
     pub refused: Vec<NotedRefusal>,
     pub list: Option<Box<NotedList>>,
 }
 
-/// An operation of a batch that was refused for itself.
+/// A part of a request that was refused for itself.
 #[derive(Debug)]
 pub struct NotedRefusal {
-    pub op: usize,
+    pub part: RefusedPart,
     pub code: Code,
     pub message: String,
+}
+
+#[derive(Debug)]
+pub enum RefusedPart {
+    /// An operation of a batch, by its place.
+    Operation(usize),
+    /// A channel of a poll.
+    Channel(String),
 }
 
 /// A list that was answered.
@@ -76,7 +84,7 @@ pub fn note_evidence(evidence: Evidence) {
     note(|noted| noted.evidence.push(evidence));
 }
 
-/// An operation that was refused for itself.
+/// A part that was refused for itself.
 pub fn note_refusal(refusal: NotedRefusal) {
     note(|noted| noted.refused.push(refusal));
 }

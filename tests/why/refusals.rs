@@ -236,6 +236,16 @@ async fn a_refused_frame_is_found_by_its_request_and_its_connection() {
         (frame("x1", "dance", Value::Null, json!({})), "UNKNOWN_MESSAGE_TYPE", None),
         (frame("r1", "subscribe", json!("room:board"), json!({})), "FORBIDDEN_CHANNEL", None),
         (
+            frame("p1", "subscribe", json!(format!("presence:Task/{}", id(13))), json!({})),
+            "FORBIDDEN_CHANNEL",
+            None,
+        ),
+        (
+            frame("p2", "presence:leave", json!(format!("presence:Task/{}", id(11))), json!({})),
+            "NOT_SUBSCRIBED",
+            None,
+        ),
+        (
             frame("l1", "lease:acquire", Value::Null, json!({"resource": format!("Task/{}", id(11))})),
             "FORBIDDEN",
             Some("Task lease"),
@@ -255,7 +265,7 @@ async fn a_refused_frame_is_found_by_its_request_and_its_connection() {
             (&json!(code), &json!("ben"), &json!("ws")),
             "{why}"
         );
-        if text(&frame["type"]).contains("subscribe") {
+        if !frame["channel"].is_null() {
             assert_eq!(why["channel"], frame["channel"], "{why}");
         }
         let of = &why["rule"];
@@ -275,6 +285,27 @@ async fn a_refused_frame_is_found_by_its_request_and_its_connection() {
     );
     let unknown = team.root.call("GET", &format!("/api/admin/why/s9@{connection}"), Value::Null).await;
     assert_eq!((unknown.status, &unknown.json["code"]), (404, &json!("NOT_FOUND")));
+}
+
+#[tokio::test]
+async fn a_channel_that_a_poll_could_not_have_is_found_by_the_request() {
+    let team = Team::start().await;
+    let path = "/api/changes?channel=entity:Task&channel=entity:Vault&channel=entity:Task%3Fwage=10";
+    let answer = team.client("ben").call("GET", path, Value::Null).await;
+    assert_eq!((answer.status, answer.json["errors"].as_array().unwrap().len()), (200, 2), "{}", answer.text);
+    let why = team.why(answer.header("x-request-id")).await;
+    let earlier = why["earlier"].as_array().unwrap();
+    assert_eq!(earlier.len(), 1, "{why}");
+    for (kept, error) in [(&earlier[0], &answer.json["errors"][0]), (&why, &answer.json["errors"][1])] {
+        for name in ["channel", "code", "message"] {
+            assert_eq!(kept[name], error[name], "{why}");
+        }
+        assert_eq!(
+            (&kept["via"], &kept["user"], &kept["operation"]),
+            (&json!("poll"), &json!("ben"), &json!("GET /api/changes")),
+            "{why}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Why a request, a frame or an operation of a batch was refused: as it was kept then.
+//! Why a request, a frame, an operation of a batch or a channel of a poll was refused: as it was kept then.
 
 use serde_json::{Value, json};
 
@@ -45,6 +45,7 @@ pub(in crate::http) fn refusal_json(refusal: &KeptRefusal) -> Value {
     let (operation, op, channel) = match &refusal.operation {
         RefusedOperation::Request(request) => (Some(&**request), None, None),
         RefusedOperation::OfBatch { request, op } => (Some(&**request), Some(*op), None),
+        RefusedOperation::OfPoll { request, channel } => (Some(&**request), None, Some(&**channel)),
         RefusedOperation::Frame { channel } => (None, None, channel.as_deref()),
     };
     let mut json = json!({

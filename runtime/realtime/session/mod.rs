@@ -62,4 +62,3 @@ mod turn;
 
 pub use input::{Effect, Input, LoginStart, Now, Passed, SessionStart, Surroundings};
 pub use state::Session;
-pub use turn::RefusedFrame;

@@ -15,7 +15,7 @@ use super::read_queue::ReadQueue;
 use super::room_stays::SessionRooms;
 use super::slots::Slots;
 use super::told_trailer::ToldTrailer;
-use super::turn::{Envelope, RefusedFrame, Turn};
+use super::turn::{Envelope, Turn};
 use crate::channels::AttachmentId;
 use crate::channels::encode::Encoder;
 use crate::ids::Seq;
@@ -26,6 +26,7 @@ use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, WireForm};
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::realtime::remote_sessions::SESSION_LIFE;
+use crate::refusals::RefusedFrame;
 use crate::rules::Principal;
 use crate::store::At;
 

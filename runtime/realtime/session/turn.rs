@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::input::{Effect, Now};
 use crate::protocol::server_frame::ControlFrame;
 use crate::protocol::{ClientFrame, Code, WireForm};
-use crate::store::Evidence;
+use crate::refusals::RefusedFrame;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -19,17 +19,6 @@ pub(super) struct Turn {
     /// Frames of the peer that waited for an answer which this turn has given.
     due: VecDeque<ClientFrame>,
     refused: Vec<RefusedFrame>,
-}
-
-/// What the peer was refused.
-#[derive(Debug)]
-pub struct RefusedFrame {
-    pub request_id: Option<String>,
-    pub channel: Option<String>,
-    pub code: Code,
-    pub message: String,
-    /// Of a mutation.
-    pub evidence: Option<Box<Evidence>>,
 }
 
 /// What a control frame has beside its payload.
