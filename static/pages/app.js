@@ -18,6 +18,9 @@ const BADGES = {
   offline: ['○', 'Offline'],
 };
 
+/** Failures in a row after which the badge says Offline. The client goes on trying. */
+const LOST = 3;
+
 /** @param {(string | {text: string, path: string})[]} crumbs Where this page is, below the home page. The last one is this page. */
 export function start(...crumbs) {
   const as = new URLSearchParams(location.search).get('as') || null;
@@ -74,13 +77,14 @@ function badge(rt) {
   const status = element('span', { role: 'status', class: 'badge' }, icon, word);
   const again = element('button', { type: 'button', click: () => (rt.reconnectNow(), rt.connect()) }, 'Retry now');
   const draw = () => {
-    const [shape, text] = BADGES[rt.status.value];
+    const { attempt, refusal } = rt.detail.value;
+    const now = rt.status.value === 'connecting' && (attempt >= LOST || !navigator.onLine) ? 'offline' : rt.status.value;
+    const [shape, text] = BADGES[now];
     icon.textContent = shape;
     // Only a change is announced.
     if (word.textContent !== text) word.textContent = text;
-    status.dataset.status = rt.status.value;
+    status.dataset.status = now;
     status.title = explain(rt);
-    const { attempt, refusal } = rt.detail.value;
     again.hidden = rt.status.value === 'connected' || (attempt < 2 && refusal === null);
   };
   rt.status.listen(draw);

@@ -10,7 +10,6 @@ import { confirmDelete, removeRecord } from './confirm.js';
 import { find, say, words } from './dom.js';
 import { drawer } from './drawer.js';
 import { labelOf, nameOf } from './fields.js';
-import { addForm } from './form.js';
 import { Grid } from './grid.js';
 import { keys } from './help.js';
 import { whoIsHere } from './here.js';
@@ -87,24 +86,40 @@ function show(entity, entities) {
   });
   const side = drawer(find('#tools'));
   find('#drawer-title').textContent = `New ${entity.name}`;
-  const form = addForm(find('#add'), {
-    entity,
-    refs,
-    add: (data) => api.create(plural, data),
-    added: (row) => {
-      if (row.version === undefined) return;
-      grid.expect(row.id);
-      side.close();
-    },
-  });
-  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add: () => side.open(), exportRows: () => exportRows(null) });
+  /** @type {Promise<ReturnType<typeof import('./form.js').addForm>> | null} */
+  let form = null;
+  async function add() {
+    const made = async () => {
+      // Not in quotes: these bytes are no part of the first page.
+      const { addForm } = await import(`/static/pages/form.js`);
+      return addForm(find('#add'), {
+        entity,
+        refs,
+        add: (/** @type {object} */ data) => api.create(plural, data),
+        added: (/** @type {import('./fields.js').Row} */ row) => {
+          if (row.version === undefined) return;
+          grid.expect(row.id);
+          side.close();
+        },
+      });
+    };
+    try {
+      await (form ??= made());
+      side.open();
+    } catch (error) {
+      form = null;
+      unsaved = words(error);
+      describe();
+    }
+  }
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add, exportRows: () => exportRows(null) });
   refs.listen(() => {
     grid.drawRefs();
-    form.drawRefs();
+    form?.then(({ drawRefs }) => drawRefs(), () => {});
     tools.draw();
   });
   for (const changes of [db.pending, db.failed]) changes.listen(refuse);
-  keys('table', { n: () => side.open(), '/': () => tools.focusSearch() });
+  keys('table', { n: add, '/': () => tools.focusSearch() });
 
   addEventListener('popstate', () => {
     typing = false;
@@ -150,7 +165,7 @@ function show(entity, entities) {
   const leases = /** @type {any} */ (entity).lease === 'required';
   function bulk() {
     const made = async () => {
-      // Not in quotes, as below.
+      // Not in quotes: as above.
       const { bulkBar } = await import(`/static/pages/bulk.js`);
       return bulkBar(find('.stage'), {
         entity,
@@ -198,7 +213,7 @@ function show(entity, entities) {
     if (opens) return;
     opens = true;
     try {
-      // Not in quotes: these bytes are no part of the first page.
+      // Not in quotes: as above.
       const { openExport } = await import(`/static/pages/export.js`);
       // A search is not known to the list before.
       await source.first;
@@ -232,7 +247,7 @@ function show(entity, entities) {
     say(find('#empty'), !table.hidden || denied || error ? null : loading ? 'Loading…' : none);
     find('.scroll').hidden = table.hidden;
     tools.close(denied);
-    const old = state === 'stale' ? ' · catching up…' : '';
+    const old = state === 'stale' ? ' · not up to date' : '';
     const total = count === null ? `more than ${rows.length.toLocaleString()}` : count.toLocaleString();
     find('#count').textContent = loading || denied ? '' : `${total} ${count === 1 ? 'row' : 'rows'}${filtered ? (count === 1 ? ' matches' : ' match') : ''}${old}`;
     const closed = error?.code === 'UNKNOWN_ENTITY';

@@ -88,13 +88,14 @@ function reference(entity, id, refs) {
  */
 export function editor(field, value, refs, props) {
   const { type, required, name } = field;
+  /** @type {Record<string, any>} */
   const common = { name, autocomplete: 'off', ...props };
   const text = value === null || value === undefined ? '' : String(value);
   const choice = (
     /** @type {{value: string, text: string}[]} */ options,
     /** @type {(text: string) => any} */ read,
   ) => {
-    const all = required && text !== '' ? options : [{ value: '', text: '–' }, ...options];
+    const all = required && text !== '' ? options : [{ value: '', text: common.placeholder ?? '–' }, ...options];
     const input = element(
       'select',
       common,

@@ -1,10 +1,10 @@
 /**
- * Where the rows of a long table are: all are of one height, but a few have a note below them. Pure.
+ * Where the rows of a long table are: all are of one height, but a few have a note below them. Knows no elements.
  */
 
 /** Of a row and of a note, in pixels: the style sheet has the same. */
 export const ROW = 40;
-export const NOTE = 48;
+const NOTE = matchMedia('(max-width: 600px)').matches ? 96 : 48;
 /** Rows that are drawn beyond the edges of the window. */
 const OVER = 8;
 

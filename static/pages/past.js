@@ -81,7 +81,7 @@ function entry({ op, at, by, changed = [], before = {}, after }, entity, refs) {
   const time = element('time', { datetime: at, title: at }, moment(new Date(at), new Date()));
   const names = changed.filter((name) => name !== 'updated_at');
   const what = op === 'update' ? `${DID.update} ${names.map((name) => labelOf(name)).join(', ') || 'something you may not see'}` : DID[op];
-  const diffs = op === 'update' ? names.map((name) => diff(name, before[name], after?.[name], entity, refs)) : [];
+  const diffs = op === 'update' ? names.map((name) => diff(name, before[name], after?.[name], entity, refs, names.length > 1)) : [];
   return element('li', {}, element('p', {}, element('strong', {}, by ?? 'An anonymous user'), ` ${what} `, time), ...diffs);
 }
 
@@ -91,8 +91,9 @@ function entry({ op, at, by, changed = [], before = {}, after }, entity, refs) {
  * @param {any} after
  * @param {import('./fields.js').Entity} entity
  * @param {import('./fields.js').Refs} refs
+ * @param {boolean} named One of several.
  */
-function diff(name, before, after, entity, refs) {
+function diff(name, before, after, entity, refs, named) {
   const field = entity.fields.find((each) => each.name === name) ?? { name, type: /** @type {const} */ ('text') };
-  return element('p', { class: 'diff' }, element('del', {}, view(field, before, refs)), ' → ', element('ins', {}, view(field, after, refs)));
+  return element('p', { class: 'diff' }, named ? `${labelOf(name)}: ` : '', element('del', {}, view(field, before, refs)), ' → ', element('ins', {}, view(field, after, refs)));
 }

@@ -97,7 +97,7 @@ test('more changes at once than are shown are counted, and the log has a size', 
 
 test('a user without the role reads that only administrators may look', async () => {
   const page = await open('/_/inspect?as=ada');
-  await page.getByRole('alert').filter({ hasText: 'only the role “admin” may look at the server itself' }).waitFor();
+  await page.getByRole('alert').filter({ hasText: 'Only the role “admin” may look at the server itself' }).waitFor();
   assert.equal(await page.getByRole('row').count(), 0);
   noComplaints(page, /403/);
 });
