@@ -50,7 +50,8 @@ export function say(where, text) {
 /** What to tell about a failed request, in the server's words. @param {any} error */
 export function words(error) {
   const message = plain(error.message ?? error.code).replace(/^[a-z]/, (first) => first.toUpperCase());
-  return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${plain(error.hint)}` : message;
+  // A command is for who runs the server.
+  return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${plain(error.hint.replace(/[;:] `tidewire .*$/, '.'))}` : message;
 }
 
 /**

@@ -181,7 +181,7 @@ test('a logout in one tab takes the records off the others, and asks a tab with 
     await logIn(idle, 'ada');
     await at(idle, '/_/e/notes');
     await busy.getByText('You are ada').waitFor();
-    assert.equal(await busy.locator('#drawer').getByLabel('Text').inputValue(), '', 'what ben typed is not for ada');
+    assert.equal(await (await form(busy)).getByLabel('Text').inputValue(), '', 'what ben typed is not for ada');
     assert.equal(await row(busy, 'secret').count(), 0);
   });
 });

@@ -148,7 +148,7 @@ test('what is closed, hidden or forbidden is a sentence or an empty cell, never 
   await ben.keyboard.press('Enter');
   const reason = ben.getByRole('alert').filter({ hasText: 'Estimate was not saved' });
   await reason.waitFor();
-  assert.match(await reason.innerText(), /you may read this Task, but not update it/);
+  assert.match(await reason.innerText(), /You may read this Task, but not update it .* The entity's access rules do not allow this\.$/);
   await ben.getByRole('button', { name: 'Edit', exact: true }).click();
   assert.equal(await input.inputValue(), '9');
   await shot(ben, 'rights-forbidden');

@@ -24,7 +24,7 @@ test('a page of fields named like parameters lists, adds, edits and deletes, liv
   await server().post('passes', { token: 'There before' });
   const [one, two] = [await open('/_/e/passes'), await open('/_/e/passes?as=ada')];
   await one.getByRole('columnheader', { name: 'token' }).waitFor();
-  const heads = (await one.getByRole('columnheader').allInnerTexts()).map((text) => text.toLowerCase());
+  const [, ...heads] = (await one.getByRole('columnheader').allInnerTexts()).map((text) => text.toLowerCase());
   for (const word of [...WORDS, 'limit', 'since', 'wait', 'channel']) assert.ok(heads.includes(word), `${word} in ${heads}`);
 
   const typed = Object.fromEntries(WORDS.slice(1).map((word) => [word, `my ${word}`]));
