@@ -32,7 +32,7 @@ export function activity(rt, api, options = {}) {
   const entity = entities?.join();
   const channel = `activity${entity ? `?entity=${entity}` : ''}`;
   const shown = signal(/** @type {Entry[]} */ ([]));
-  const state = signal(/** @type {import('./subscription.js').ChannelState} */ ('waiting'));
+  const state = signal(/** @type {import('./track.js').ChannelState} */ ('waiting'));
   const error = signal(/** @type {any} */ (null));
   /** @type {Map<number, Entry>} */
   let entries = new Map();

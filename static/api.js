@@ -2,8 +2,7 @@
  * The HTTP API: one method for each request, errors that say what to do, and writes that happen once even if they are
  * sent twice. Knows no socket.
  */
-import { delay } from './backoff.js';
-import { environment, LONGEST_ADDRESS, only } from './env.js';
+import { delay, environment, LONGEST_ADDRESS, only } from './env.js';
 import { idsOf } from './ids.js';
 import { retryAfter } from './later.js';
 import { parameters } from './query.js';
@@ -155,7 +154,7 @@ export class Api {
     this.#env = environment(options.env);
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
     this.#options = only('Api', options, 'getToken auth as tries env');
-    this.#tokens = tokensOf(options);
+    this.#tokens = tokensOf(options, this.#env);
     this.newId = idsOf(this.#env);
   }
 

@@ -2,22 +2,21 @@
  * Polling while there is no socket: `/api/changes` for all channels at once. It runs beside the attempts to
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
-import { delay } from './backoff.js';
-import { DENIED } from './codes.js';
-import { LONGEST_ADDRESS, Timers } from './env.js';
+import { delay, LONGEST_ADDRESS, Timers } from './env.js';
 import { LIFTED_BY_RIGHTS, mayRetry, retryAfter } from './later.js';
 import { readList, readRecord } from './reading.js';
 
 /**
- * @typedef {import('./subscription.js').Subscription} Subscription
+ * @typedef {import('./track.js').Subscription} Subscription
  *
  * @typedef {object} Host What the client lends to its bridge.
  * @property {import('./env.js').Env} env
  * @property {{reconnectInterval: number, maxReconnectInterval: number, pollInterval: number, maxPollInterval: number}} options
- * @property {URL} url Of `/api/changes`.
- * @property {string | null} as The name of the user in `tidewire dev`.
- * @property {() => Iterable<Subscription>} subscriptions
- * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
+ * @property {URL} url Of the socket, with the name of the user in `tidewire dev`.
+ * @property {(path: string) => URL} httpUrl
+ * @property {Set<string>} DENIED Refusals after which the user's access is unknown.
+ * @property {Map<string, Subscription>} channels
+ * @property {import('./signal.js').Readable<boolean>} connected Whether a socket is there, which tells by itself when a refused channel opens.
  * @property {(refresh: boolean) => Promise<string | undefined>} token
  * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
  * @property {() => void} changed `working` is another.
@@ -31,6 +30,8 @@ import { readList, readRecord } from './reading.js';
  * @property {boolean} [hasMore]
  */
 
+/** A poll that is not answered for so long fails. */
+const LATE = 35_000;
 /** The largest number of channels in one poll. */
 const MOST_CHANNELS = 50;
 
@@ -39,6 +40,7 @@ export class Bridge {
   /** Whether the last poll was answered. */
   working = false;
   #host;
+  #url;
   #timers;
   /** Changes with every start and stop, so that an answer to an earlier run is known. */
   #run = 0;
@@ -60,7 +62,9 @@ export class Bridge {
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
-    if (host.as !== null) host.url.searchParams.set('as', host.as);
+    this.#url = host.httpUrl('/changes');
+    const as = host.url.searchParams.get('as');
+    if (as !== null) this.#url.searchParams.set('as', as);
     this.#timers = new Timers(host.env);
   }
 
@@ -165,7 +169,7 @@ export class Bridge {
    */
   #isolated(subscription, error) {
     const { code = '', message, hint } = error;
-    if (!code || (!DENIED.has(code) && mayRetry({ code }))) throw error;
+    if (!code || (!this.#host.DENIED.has(code) && mayRetry({ code }))) throw error;
     this.#refuse(subscription, { code, message, hint });
   }
 
@@ -182,15 +186,15 @@ export class Bridge {
 
   /** Channels that no socket is serving. */
   #unattached() {
-    return [...this.#host.subscriptions()].filter(
+    return [...this.#host.channels.values()].filter(
       (subscription) => subscription.track.phase === 'idle' && !this.#unable.has(subscription),
     );
   }
 
   /** Channels that were refused. Each poll asks for them again, because they may be allowed now. */
   #closed() {
-    if (this.#host.connected()) return [];
-    return [...this.#host.subscriptions()].filter(
+    if (this.#host.connected.peek()) return [];
+    return [...this.#host.channels.values()].filter(
       ({ track, refusal }) => track.phase === 'refused' && LIFTED_BY_RIGHTS.has(refusal ?? ''),
     );
   }
@@ -201,7 +205,7 @@ export class Bridge {
    * @returns {Promise<Answer>}
    */
   async #fetch(asked, from) {
-    let url = new URL(this.#host.url);
+    let url = new URL(this.#url);
     const since = from && `${from.epoch}:${from.seq}`;
     const channels = asked.map(({ name, track }) => ({ channel: name, view: track.point?.view ?? '' }));
     if (since) url.searchParams.set('since', since);
@@ -212,13 +216,16 @@ export class Bridge {
     /** @type {RequestInit & {headers: Record<string, string>}} */
     const init = { headers: {}, cache: 'no-store' };
     if (url.href.length > LONGEST_ADDRESS) {
-      url = this.#host.url;
+      url = this.#url;
       init.method = 'POST';
       init.headers['Content-Type'] = 'application/json';
       init.body = JSON.stringify({ channels, since });
     }
     const token = await this.#host.token(this.#refused);
     if (token) init.headers.Authorization = `Bearer ${token}`;
+    const abort = new AbortController();
+    init.signal = abort.signal;
+    this.#timers.set('late', LATE, () => abort.abort(new Error('a poll was not answered')));
     const response = await this.#host.env.fetch(url.href, init);
     this.#refused = response.status === 401;
     if (!response.ok) {
@@ -228,7 +235,9 @@ export class Bridge {
       const message = detail ?? `a poll got ${status}`;
       throw Object.assign(new Error(message), { after: retryAfter(response, this.#host.env.now()), code, hint });
     }
-    return response.json();
+    const answer = await response.json();
+    this.#timers.clear('late');
+    return answer;
   }
 
   /**
@@ -242,7 +251,7 @@ export class Bridge {
     let reload = false;
     for (const { channel, view, recovered } of answer.channels) {
       const subscription = asked.find(({ name }) => name === channel);
-      if (subscription?.track.phase === 'refused' && !this.#host.connected()) {
+      if (subscription?.track.phase === 'refused' && !this.#host.connected.peek()) {
         // It is allowed now: its rows are read in the next round.
         subscription.track.reopen();
         subscription.show('waiting');

@@ -4,8 +4,7 @@
  */
 import { environment, only } from './env.js';
 import { SortedRows } from './list.js';
-import { alike, matches } from './match.js';
-import { comparator } from './order.js';
+import { alike, comparator, matches } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
 import { kept, sameList } from './same.js';
@@ -50,7 +49,7 @@ import { Window } from './window.js';
  * undefined while that is not known.
  */
 
-/** @typedef {(api: import('./reading.js').Reader, how: Parameters<import('./subscription.js').Reload>[0]) => Promise<import('./reading.js').Reading>} Read */
+/** @typedef {(api: import('./reading.js').Reader, how: Parameters<import('./track.js').Reload>[0]) => Promise<import('./reading.js').Reading>} Read */
 
 export class ChannelSubscriber {
   #rt;
@@ -161,7 +160,7 @@ export class ChannelSubscriber {
    * @param {string} entity
    * @param {Read} read
    * @param {import('./cache.js').Kept | null} [initial]
-   * @param {import('./subscription.js').Part} [part]
+   * @param {import('./track.js').Part} [part]
    */
   #store(channel, entity, read, initial, part) {
     const api = this.#api;

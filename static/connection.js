@@ -42,6 +42,8 @@ export class Connection {
   #left = 0;
   #began = 0;
   #takes = 0;
+  /** Bytes of a frame. */
+  #most = Infinity;
 
   /**
    * @param {import('./env.js').Env} env
@@ -77,7 +79,7 @@ export class Connection {
   }
 
   /**
-   * In order and at the pace that the server allows; pings do not wait.
+   * In order and at the pace that the server allows; pings do not wait. One that is too large is answered here.
    *
    * @param {string} type
    * @param {string} [channel]
@@ -87,6 +89,9 @@ export class Connection {
   send(type, channel, payload, requestId) {
     const frame = JSON.stringify({ type, channel, payload, requestId, timestamp: this.#env.now() });
     if (type === 'ping' || type === 'auth') return this.#socket?.send(frame);
+    // The server would close the connection for good.
+    if (new Blob([frame]).size > this.#most)
+      return this.#on.frame({ type: 'error', channel, requestId, payload: { code: 'FRAME_TOO_LARGE', message: `A frame has at most ${this.#most} bytes.` } });
     this.#queue.push(frame);
     this.#flush();
   }
@@ -170,8 +175,9 @@ export class Connection {
     if (frame.type === 'pong' && frame.requestId === PACE) this.#nextPart();
   }
 
-  /** @param {{messagesPerSecond?: number, messageBurst?: number}} [limits] */
-  #greet({ messagesPerSecond = 100, messageBurst = messagesPerSecond } = {}) {
+  /** @param {{messagesPerSecond?: number, messageBurst?: number, frameBytes?: number}} [limits] */
+  #greet({ messagesPerSecond = 100, messageBurst = messagesPerSecond, frameBytes = Infinity } = {}) {
+    this.#most = frameBytes;
     this.#part = this.#left = Math.max(1, Math.floor(messageBurst * PART));
     this.#takes = ((this.#part + 1) * 1000) / messagesPerSecond;
     this.greeted = true;

@@ -1,5 +1,5 @@
 /**
- * Everything that the modules take from outside, in one object, so that tests can hand in their own; and options of the page.
+ * Everything that the modules take from outside, in one object, so that tests can hand in their own; options of the page; and time.
  */
 
 /**
@@ -45,6 +45,9 @@ export function environment(given = {}) {
   };
 }
 
+/** Timers count to 2^31 milliseconds, and a longer one is due at once. */
+const LONGEST = 2 ** 31 - 1;
+
 /**
  * Named timers of one owner: setting a name again replaces it, so none can be forgotten.
  */
@@ -70,7 +73,7 @@ export class Timers {
       this.#env.setTimeout(() => {
         this.#running.delete(name);
         call();
-      }, ms),
+      }, Math.min(ms, LONGEST)),
     );
   }
 
@@ -102,4 +105,20 @@ export function only(where, given, names) {
   const known = names.split(' ');
   for (const name in given) if (!known.includes(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${known.join(', ')}`);
   return given;
+}
+
+/**
+ * How long to wait before the next attempt. It is random, so that ten thousand clients that lost one server do not come back at the
+ * same moment.
+ *
+ * `250 + random(0, min(max, base * 2^(n-1)))` milliseconds before attempt n (1, 2, 3...); never less
+ * than the server asked for.
+ *
+ * @param {number} attempt
+ * @param {{base: number, max: number, floor?: number, random: () => number}} options
+ */
+export function delay(attempt, { base, max, floor = 0, random }) {
+  // 2^30 is beyond any cap; beyond 2^1023 the power would be Infinity.
+  const spread = Math.min(max, base * 2 ** Math.min(attempt - 1, 30));
+  return Math.max(floor, 250 + random() * spread);
 }

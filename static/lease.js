@@ -15,6 +15,8 @@ export class Lease {
   state = signal(/** @type {LeaseState} */ ('free'));
   /** Its number, for `If-Lease` or `lease` in an operation of a batch. @type {number | null} */
   fence = null;
+  /** Whether it is to be held: it may have been given up before the answer came. */
+  #wanted = false;
   #rt;
   #resource;
   #timers;
@@ -33,11 +35,14 @@ export class Lease {
     this.#resource = `${entity}/${encodeURIComponent(id)}`;
     this.#timers = new Timers(environment(env));
     this.#disposers = [
-      rt.on('frame', ({ type, payload }) => {
+      rt.on('frame', ({ type, payload, requestId }) => {
         if (payload?.resource !== this.#resource) return;
         // Another tab of the same user, or another user, gave it to this one.
-        if (type === 'lease:held') this.#hold(payload);
-        else if (type === 'lease:lost' && payload.fence === this.fence) this.#end('lost');
+        if (type === 'lease:held' && requestId === undefined) {
+          this.#wanted = true;
+          this.#hold(payload);
+        }
+        if (type === 'lease:lost' && payload.fence === this.fence) this.#end('lost');
       }),
       // The server keeps it for a moment, and gives it back to the same user.
       rt.connected.listen((connected) => connected && this.fence !== null && this.#renew()),
@@ -46,6 +51,7 @@ export class Lease {
 
   /** Rejects with `LEASE_HELD` while another user holds it. */
   acquire() {
+    this.#wanted = true;
     return this.#ask('acquire', {});
   }
 
@@ -57,10 +63,10 @@ export class Lease {
 
   async release() {
     const { fence } = this;
+    this.#wanted = false;
     if (fence === null) return;
     this.#end('free');
-    // Without an answer it ends by itself.
-    await this.#rt.request('lease:release', { resource: this.#resource, fence }).catch(() => {});
+    await this.#giveBack(fence);
   }
 
   /** Releases it, and listens no longer. */
@@ -72,7 +78,13 @@ export class Lease {
   /** @param {'acquire' | 'renew'} what @param {object} more */
   async #ask(what, more) {
     const { payload } = await this.#rt.request(`lease:${what}`, { resource: this.#resource, ...more });
-    this.#hold(payload);
+    if (this.#wanted) this.#hold(payload);
+    else if (payload) await this.#giveBack(payload.fence);
+  }
+
+  /** Without an answer it ends by itself. @param {number} fence */
+  #giveBack(fence) {
+    return this.#rt.request('lease:release', { resource: this.#resource, fence }).then(() => {}, () => {});
   }
 
   #renew() {
@@ -96,6 +108,7 @@ export class Lease {
   /** @param {LeaseState} state */
   #end(state) {
     this.#timers.clear();
+    this.#wanted = false;
     this.fence = null;
     this.state.value = state;
   }

@@ -27,7 +27,7 @@
  *
  * Polling is no state: it runs beside `opening`, `backoff` and `fallback` once they have lasted for a moment.
  */
-import { delay } from './backoff.js';
+import { delay } from './env.js';
 import { onClose } from './codes.js';
 
 /**
@@ -86,7 +86,7 @@ const stay = (state) => ({ state, effects: [] });
 /** @type {Rule} From the first delay on, as on a first visit. */
 const start = () => to(IDLE, { name: 'opening' }, 'open', 'bridge');
 /** @type {Rule} One attempt more. */
-const again = (state) => to(state, { name: 'opening', wait: 0 }, 'open', 'bridge');
+const again = (state) => to(state, { name: 'opening' }, 'open', 'bridge');
 /** @type {Rule} */
 const look = ({ refresh }) => to(IDLE, { name: 'opening', refresh }, 'open', 'bridge', 'poll');
 /** @type {Rule} */
@@ -124,7 +124,7 @@ const lose = (state, { code }, context) => {
     const way = state.way === 'ws' && options.transports.includes('sse') ? 'sse' : 'ws';
     // After a socket a stream, and after a stream that lived a socket, soon; else it takes its time.
     const turn = way === 'sse' || (state.way === 'sse' && state.name === 'live');
-    const most = turn ? SOON : Math.min(MOST_PROBE, PROBE * 2 ** Math.min(state.probes, 10));
+    const most = turn ? SOON : Math.min(MOST_PROBE, PROBE * 2 ** state.probes);
     const wait = Math.max(floor, most * (0.5 + random() / 2));
     return to(state, { ...next, name: 'fallback', way, probes: turn ? state.probes : state.probes + 1, wait }, 'close', 'wait', 'bridge');
   }

@@ -3,6 +3,8 @@
  * It is a promise of the server's verdict, and a handle to send it again or to give it up. Knows no network.
  */
 
+import { part } from './parts.js';
+
 /**
  * @typedef {import('./overlay.js').Change} Change
  * @typedef {import('./rows.js').Row} Row
@@ -49,12 +51,15 @@ export class Mutation {
   optimistic = true;
   /** The batch that it is a part of. @type {Mutation | null} */
   whole = null;
+  /** Those of a batch. @type {Mutation[]} */
+  parts = [];
   #keeper;
   /** @type {(row: any) => void} */
   #resolve = () => {};
   /** @type {(error: unknown) => void} */
   #reject = () => {};
-  #verdict;
+  /** @type {Promise<any>} */
+  #verdict = Promise.resolve();
 
   /**
    * @param {string} mid
@@ -67,12 +72,7 @@ export class Mutation {
     this.changes = changes;
     this.guards = guards;
     this.#keeper = keeper;
-    this.#verdict = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // Code that does not wait for the answer looks at `state`, or at the list of those that failed.
-    this.#verdict.catch(() => {});
+    this.again();
   }
 
   get entity() {
@@ -126,11 +126,24 @@ export class Mutation {
 
   // What its maker tells it.
 
+  /** It waits for a verdict, and whoever asks now for that one. */
+  again() {
+    Object.assign(this, { state: 'queued', error: null, conflict: null, misses: 0, due: 0 });
+    this.#verdict = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Code that does not wait for the answer looks at `state`, or at the list of those that failed.
+    this.#verdict.catch(() => {});
+    for (const part of this.parts) part.again();
+  }
+
   /** @param {'failed' | 'conflict'} state @param {any} error */
   refuse(state, error) {
     this.state = state;
     this.error = error;
     this.#reject(error);
+    for (const part of this.parts) part.refuse(state, error);
   }
 
   /** @param {any} row */
@@ -138,6 +151,7 @@ export class Mutation {
     this.state = 'done';
     this.error = this.conflict = null;
     this.#resolve(row);
+    this.parts.forEach((part, at) => part.fulfil(this.parts.length > 1 ? row[at] : row));
   }
 }
 
@@ -145,4 +159,56 @@ export class Mutation {
 function touches(change, other) {
   if (change.entity === other.entity && change.id === other.id) return true;
   return Object.values(change.data ?? {}).includes(other.id);
+}
+
+/** What sends mutations, and judges them by the answers. */
+export const verdicts = part(() => import('./verdicts.js'));
+
+/** Those that wait for the server, in order. */
+export class Lane {
+  /** @type {Mutation[]} */
+  queue = [];
+  /** Who sends them. @type {{soon: () => void, removed: (mutation: Mutation) => void}} */
+  sender;
+  #open = true;
+
+  /** @param {() => void} soon There may be something to send. */
+  constructor(soon) {
+    this.sender = { soon, removed: () => {} };
+  }
+
+  get open() {
+    return this.#open;
+  }
+
+  /** Keeps everything back, or lets it go. */
+  set open(open) {
+    this.#open = open;
+    if (open) this.sender.soon();
+  }
+
+  /** @param {Mutation} mutation */
+  add(mutation) {
+    this.queue.push(mutation);
+    this.sender.soon();
+  }
+
+  /** In front of everything that waits. @param {Mutation[]} mutations */
+  adopt(mutations) {
+    this.queue = [...mutations, ...this.queue];
+    this.sender.soon();
+  }
+
+  /** @param {Mutation} mutation */
+  remove(mutation) {
+    this.queue = this.queue.filter((one) => one !== mutation);
+    this.sender.removed(mutation);
+    this.sender.soon();
+  }
+
+  /** What waits for more of the same record goes now. */
+  flush() {
+    for (const mutation of this.queue) mutation.due = 0;
+    this.sender.soon();
+  }
 }

@@ -5,11 +5,10 @@
  */
 import { Bound } from './bound.js';
 import { environment, only } from './env.js';
-import { Lane, verdicts } from './lane.js';
-import { Mutation } from './mutation.js';
-import { computed, fieldsOf, Overlay, overlayOf, plain } from './overlay.js';
+import { Lane, Mutation, verdicts } from './mutation.js';
+import { Overlay, overlayOf } from './overlay.js';
 import { LOAD_AGAIN } from './parts.js';
-import { sameList } from './same.js';
+import { computed, fieldsOf, plain, sameList } from './same.js';
 import { signal } from './signal.js';
 import { onOtherUser, OTHER_USER } from './tokens.js';
 
@@ -84,6 +83,9 @@ export class OptimisticManager {
   #guesses = new Map();
   /** Reads them, once. @type {Promise<void> | null} */
   #defaults = null;
+  #closed = false;
+  /** Whether what sends is loaded, or being so. */
+  #loads = false;
   /** @type {(() => void)[]} */
   #disposers = [];
 
@@ -186,11 +188,8 @@ export class OptimisticManager {
     const changes = parts.flatMap((part) => part.changes);
     if (changes.length === 0) throw new TypeError('a batch changes nothing: call create, update or delete inside of it');
     const whole = new Mutation(this.#api.newId(), changes, parts.flatMap((part) => part.guards), this.#keeper);
+    whole.parts = parts;
     for (const part of parts) part.whole = whole;
-    whole.then(
-      (rows) => parts.forEach((part, at) => part.fulfil(changes.length > 1 ? rows[at] : rows)),
-      (error) => parts.forEach((part) => part.refuse('failed', error)),
-    );
     return this.#add(whole, options);
   }
 
@@ -199,8 +198,9 @@ export class OptimisticManager {
     this.#lane.flush();
   }
 
-  /** Stops sending. What is pending stays in the queue, if there is one. */
+  /** Stops sending, and refuses further changes. What is pending stays in the queue, if there is one. */
   close() {
+    this.#closed = true;
     this.#lane.open = false;
     this.#verdicts?.close();
     this.#env.window?.removeEventListener('beforeunload', this.#ask);
@@ -219,6 +219,7 @@ export class OptimisticManager {
    */
   #change(change, guard, target, options) {
     const given = optionsOf(target, options);
+    if (this.#closed) throw new TypeError('this OptimisticManager is closed');
     this.#bind(target, change.entity)?.expect(change.id);
     if (this.#group) {
       // Its verdict is that of the batch.
@@ -300,10 +301,12 @@ export class OptimisticManager {
   /** There may be something to send: what sends it is loaded with the first change. */
   async #send() {
     const lane = this.#lane;
-    if (!lane.open || lane.queue.length === 0) return;
+    if (!lane.open || lane.queue.length === 0 || this.#loads) return;
+    this.#loads = true;
     try {
       const { Verdicts } = await verdicts();
-      if (this.#verdicts || !lane.open) return;
+      this.#loads = lane.open;
+      if (!lane.open) return;
       this.#verdicts = new Verdicts({
         api: this.#api,
         rt: this.#rt,
@@ -321,7 +324,10 @@ export class OptimisticManager {
       lane.sender.soon();
     } catch (error) {
       this.stuck.value = error;
-      this.#env.setTimeout(() => this.#send(), LOAD_AGAIN);
+      this.#env.setTimeout(() => {
+        this.#loads = false;
+        this.#send();
+      }, LOAD_AGAIN);
     }
   }
 
@@ -330,7 +336,7 @@ export class OptimisticManager {
     retry: (mutation) => {
       if (mutation.state !== 'failed' && mutation.state !== 'conflict') return;
       const waiting = [...this.#mutations.values()].filter(({ error }) => error?.code === 'DEPENDS_ON' && error.mid === mutation.mid);
-      Object.assign(mutation, { state: 'queued', error: null, conflict: null, misses: 0, due: 0 });
+      mutation.again();
       this.#keep(mutation);
       if (mutation.optimistic) this.#overlay.add(mutation);
       this.#lane.add(mutation);
@@ -388,7 +394,7 @@ export class OptimisticManager {
     this.#mutations.clear();
     for (const mutation of [...adopted, ...later]) this.#mutations.set(mutation.mid, mutation);
     // They were made before everything that was made here.
-    this.#overlay.adopt(adopted);
+    this.#overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
     this.#lane.adopt(adopted.filter(({ state }) => state === 'queued'));
     this.#tell();
   }

@@ -2,9 +2,8 @@
  * Sends mutations: in the order in which they were made, again until the server has judged each, and never two versions of one
  * record at a time. Knows neither what they change nor what a verdict means for the page.
  */
-import { delay } from './backoff.js';
 import { mayRetry } from './later.js';
-import { Timers } from './env.js';
+import { delay, Timers } from './env.js';
 
 /**
  * @typedef {import('./mutation.js').Mutation} Mutation
@@ -18,7 +17,7 @@ import { Timers } from './env.js';
  *
  * @typedef {object} Host
  * @property {import('./env.js').Env} env
- * @property {import('./lane.js').Lane} lane
+ * @property {import('./mutation.js').Lane} lane
  * @property {Send} send
  * @property {(mutation: Mutation) => Promise<BatchOp[] | null>} prepare What to send; null when it needs no sending any more.
  * @property {(mutation: Mutation, verdict: {epoch: string, seq: number, results: import('./api.js').BatchResult[]} | {error: any}) => void} judge

@@ -7,6 +7,7 @@
  * show the old value once more. Until then the confirmed row stands in place of the change. A list that is further ignores
  * it, however late the confirmation comes (rule A), and no snapshot takes it away from a list that is behind (rule B).
  */
+import { computed } from './same.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -313,27 +314,6 @@ export function applied({ op, id, data, make, guess }, row) {
     // Sending it finds the same error, and fails it.
     return row;
   }
-}
-
-/**
- * A row, or what goes to the server: without the marks of this page, and a copy, so that it stays the same.
- *
- * @template {Record<string, any>} T
- * @param {T} row
- * @returns {T}
- */
-export function plain({ _optimistic, _key, ...fields }) {
-  return JSON.parse(JSON.stringify(fields));
-}
-
-/** The fields of a row that a change writes. @param {Record<string, any>} row @param {Record<string, any>} change @returns {Record<string, any>} */
-export function fieldsOf(row, change) {
-  return Object.fromEntries(Object.keys(change).map((field) => [field, row[field]]));
-}
-
-/** What a function makes of a row, without a chance to change it. @param {(row: Row) => Record<string, any>} make @param {Row} row */
-export function computed(make, row) {
-  return plain(make(plain(row)));
 }
 
 /** @type {WeakMap<object, Overlay>} */

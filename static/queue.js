@@ -66,8 +66,7 @@ export class OfflineQueue {
     this.#host = host;
     host.release(false);
     // Without the part nothing is kept, and all else works.
-    const opened = this.#lanes.then((lanes) => lanes.open(host), () => this.#host?.release(true));
-    opened.then(this.#begin);
+    this.#lanes.then((lanes) => lanes.open(host)).catch(() => this.#host?.release(true)).then(this.#begin);
   }
 
   /** @param {import('./mutation.js').Mutation} mutation */

@@ -2,15 +2,14 @@
  * The connection to `/ws`. It reconnects by itself, subscribes again, and resumes every channel from its own position.
  * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
  */
-import { delay } from './backoff.js';
 import { DENIED } from './codes.js';
 import { Connection } from './connection.js';
-import { environment, only, Timers } from './env.js';
+import { delay, environment, only, Timers } from './env.js';
 import { idsOf } from './ids.js';
 import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
-import { Subscription } from './subscription.js';
+import { Subscription } from './track.js';
 import { dueIn, onOtherUser, OTHER_USER, tokensOf } from './tokens.js';
 import { onWake } from './wake.js';
 
@@ -171,7 +170,7 @@ export class RealtimeClient {
     this.#given = given;
     this.#options = { ...DEFAULTS, ...given };
     this.#timers = new Timers(this.#env);
-    this.#tokens = tokensOf(given);
+    this.#tokens = tokensOf(given, this.#env);
     onOtherUser(given.auth, () => this.#begin());
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
@@ -205,7 +204,7 @@ export class RealtimeClient {
 
   /** Tries to connect now. */
   reconnectNow() {
-    if (this.#timers.has('retry')) this.#step({ type: 'wake' });
+    this.#step({ type: 'wake' });
   }
 
   /** What an OptimisticManager has not sent. @param {number} count */
@@ -278,9 +277,9 @@ export class RealtimeClient {
    * @param {boolean} [options.snapshot] Send the rows that exist first.
    * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
-   * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
-   * @param {import('./subscription.js').Part} [options.part] Of the rows that exist, these are enough. Events are of all rows.
-   * @param {import('./subscription.js').Reload} [options.reload] How to read the rows while polling.
+   * @param {(state: import('./track.js').ChannelState) => void} [options.onState]
+   * @param {import('./track.js').Part} [options.part] Of the rows that exist, these are enough. Events are of all rows.
+   * @param {import('./track.js').Reload} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, options = {}) {
@@ -359,19 +358,7 @@ export class RealtimeClient {
     const load = state.way === 'sse' ? parts.stream : this.#options.shareConnection === true ? parts.shared : null;
     if (load) {
       const { signal } = (this.#attempt = new AbortController());
-      const host = {
-        env,
-        url: this.#url,
-        signal,
-        options: this.#options,
-        channels: this.#channels,
-        listen: this.subscribe.bind(this),
-        soon: this.#perform.poll,
-        httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
-        user: this.#given.auth?.user.peek()?.id,
-        show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.#show({ sharing }),
-      };
-      const WebSocket = await load().then(({ socketFor }) => socketFor(host)).catch(() => (load === parts.stream ? null : env.WebSocket));
+      const WebSocket = await load().then(({ socketFor }) => socketFor({ ...this.#lent(), signal })).catch(() => (load === parts.stream ? null : env.WebSocket));
       if (signal.aborted) return;
       if (!WebSocket) return this.#lost(0, 'no stream');
       env = { ...env, WebSocket };
@@ -386,6 +373,27 @@ export class RealtimeClient {
     this.#show({ refusal: null });
     const { refresh } = this.#state;
     connection.open(this.#url.href, this.#tokens || this.#token.value ? () => this.#tokenNow(refresh) : undefined);
+  }
+
+  /** What the parts that are loaded later use of this client. */
+  #lent() {
+    return {
+      env: this.#env,
+      url: this.#url,
+      options: this.#options,
+      channels: this.#channels,
+      user: this.#given.auth?.user.peek()?.id,
+      listen: this.subscribe.bind(this),
+      soon: this.#perform.poll,
+      httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
+      show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.#show({ sharing }),
+      Connection,
+      DENIED,
+      connected: this.connected,
+      token: (/** @type {boolean} */ refresh) => this.#tokenNow(refresh),
+      refused: (/** @type {Subscription} */ subscription, /** @type {Frame} */ frame) => this.#refused(subscription, frame),
+      changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
+    };
   }
 
   /**
@@ -478,17 +486,7 @@ export class RealtimeClient {
     this.#polls = true;
     try {
       const { Bridge } = await parts.bridge();
-      this.#bridge ??= new Bridge({
-        env: this.#env,
-        options: this.#options,
-        url: this.#httpUrl('/changes'),
-        as: this.#url.searchParams.get('as'),
-        subscriptions: () => this.#channels.values(),
-        connected: () => this.connected.peek(),
-        token: (refresh) => this.#tokenNow(refresh),
-        refused: (subscription, frame) => this.#refused(subscription, frame),
-        changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
-      });
+      this.#bridge ??= new Bridge(this.#lent());
       if (this.#polls) this.#bridge.start();
     } catch {
       // The module could not be loaded, because nothing gets through at the moment.

@@ -1,5 +1,5 @@
 /**
- * Whether two values look the same in JSON. Pure.
+ * What can be said of rows and values by their JSON: whether two look the same, what is sent of one, what a change makes of it. Pure.
  */
 
 /** What is missing counts as null. @param {unknown} a @param {unknown} b */
@@ -28,4 +28,25 @@ export function kept(before, after) {
  */
 export function sameList(before, after) {
   return before.length === after.length && after.every((one, at) => one === before[at]) ? before : after;
+}
+
+/**
+ * A row, or what goes to the server: without the marks of this page, and a copy, so that it stays the same.
+ *
+ * @template {Record<string, any>} T
+ * @param {T} row
+ * @returns {T}
+ */
+export function plain({ _optimistic, _key, ...fields }) {
+  return JSON.parse(JSON.stringify(fields));
+}
+
+/** The fields of a row that a change writes. @param {Record<string, any>} row @param {Record<string, any>} change @returns {Record<string, any>} */
+export function fieldsOf(row, change) {
+  return Object.fromEntries(Object.keys(change).map((field) => [field, row[field]]));
+}
+
+/** What a function makes of a row, without a chance to change it. @param {(row: any) => Record<string, any>} make @param {Record<string, any>} row */
+export function computed(make, row) {
+  return plain(make(plain(row)));
 }

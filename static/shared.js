@@ -10,7 +10,6 @@
  * - It is frozen: it answers neither a greeting nor a sign of life. The others open connections of their own.
  * - Without locks, or when it is not known that users are the same (a token without a login), a tab has its own connection.
  */
-import { Connection } from './connection.js';
 import { Timers } from './env.js';
 import { Mux } from './mux.js';
 
@@ -28,6 +27,7 @@ const apart = new WeakSet();
  * @typedef {object} Host What the client lends.
  * @property {import('./env.js').Env} env
  * @property {URL} url Of the socket.
+ * @property {typeof import('./connection.js').Connection} Connection
  * @property {{connectTimeout: number, heartbeatInterval: number, heartbeatTimeout: number}} options
  * @property {string} [user] Of the login.
  * @property {object} channels Stands for the client.
@@ -242,7 +242,7 @@ class Hub {
   #waiting = new Set();
 
   /** @param {Host} host @param {Pick<LockManager, 'request'>} locks @param {BroadcastChannel} channel @param {string} id @param {End} tab This one. */
-  constructor({ env, url, options, channels }, locks, channel, id, tab) {
+  constructor({ env, url, options, channels, Connection }, locks, channel, id, tab) {
     this.#env = env;
     this.#locks = locks;
     this.#channels = channels;

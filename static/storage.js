@@ -4,6 +4,8 @@
  */
 
 const VERSION = 1;
+/** Milliseconds. There are browsers in which a database sometimes does not answer at all; the page goes on without it. */
+const OPENS_WITHIN = 5000;
 /** `mutations`: [user, lane, number]. `lanes`: [user, lane]. `rows`: [user, channel]. */
 const TABLES = ['mutations', 'lanes', 'rows'];
 
@@ -20,6 +22,7 @@ export class Storage {
   constructor(name, factory) {
     this.#database = new Promise((resolve, reject) => {
       if (!factory) throw new Error('there is no IndexedDB here');
+      const late = setTimeout(() => reject(new Error('the database does not open')), OPENS_WITHIN);
       const opening = factory.open(name, VERSION);
       opening.onupgradeneeded = () => {
         for (const table of TABLES) opening.result.createObjectStore(table, { keyPath: 'key' });
@@ -27,6 +30,7 @@ export class Storage {
       opening.onsuccess = () => {
         // Another tab with a newer version of this page, or a person who deletes the database, does not have to wait.
         opening.result.onversionchange = () => opening.result.close();
+        clearTimeout(late);
         resolve(opening.result);
       };
       opening.onerror = () => reject(opening.error);

@@ -17,7 +17,7 @@ import { signal } from './signal.js';
  * @property {import('./env.js').Env} env
  * @property {import('./overlay.js').Overlay} overlay
  * @property {import('./cache.js').RowCache} [cache]
- * @property {import('./subscription.js').Part} [part] The rows that are enough.
+ * @property {import('./track.js').Part} [part] The rows that are enough.
  * @property {() => void} gone
  */
 
@@ -83,7 +83,7 @@ export class Store {
   /**
    * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'> & {ping?: () => void}} rt
    * @param {string} channel
-   * @param {import('./subscription.js').Reload | undefined} reload
+   * @param {import('./track.js').Reload | undefined} reload
    * @param {import('./cache.js').Kept | null} [initial] Rows that the page brought along.
    */
   open(rt, channel, reload, initial) {
@@ -241,7 +241,7 @@ export class Store {
     this.#schedule();
   }
 
-  /** @param {import('./subscription.js').ChannelState} state */
+  /** @param {import('./track.js').ChannelState} state */
   #turn(state) {
     if (state === 'denied') {
       this.#rows.clear();

@@ -17,17 +17,26 @@
 /** Renewals under way. A caller that needs a token in the meantime waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
 const renewals = new WeakMap();
 
+/** Milliseconds that a renewal may take. One that hangs keeps no later one from being tried. */
+const IN_TIME = 10_000;
+
 /**
  * @param {Source} source
+ * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
  * @returns {((refresh: boolean) => Promise<string | undefined>) | undefined}
  */
-export function tokensOf({ getToken, auth }) {
+export function tokensOf({ getToken, auth }, env) {
   const source = auth ?? getToken;
   const get = auth?.token ?? getToken;
   if (!source || !get) return undefined;
   const ask = async (/** @type {boolean} */ refresh) => get({ refresh });
+  const renew = () =>
+    new Promise((resolve, reject) => {
+      const timer = env.setTimeout(() => reject(new Error('no token in time')), IN_TIME);
+      ask(true).then(resolve, reject).finally(() => env.clearTimeout(timer));
+    });
   return async (refresh) => {
-    if (refresh && !renewals.has(source)) renewals.set(source, ask(true).finally(() => renewals.delete(source)));
+    if (refresh && !renewals.has(source)) renewals.set(source, renew().finally(() => renewals.delete(source)));
     return (await (renewals.get(source) ?? ask(false))) || undefined;
   };
 }
@@ -67,9 +76,6 @@ export function follow(name, user, call) {
 
 /** The part of its life after which a token is renewed. */
 const RENEW = 0.8;
-/** Timers count to 2^31 milliseconds. */
-const LONGEST = 20 * 86_400_000;
-
 /**
  * How long to wait before the next token is due.
  *
@@ -79,5 +85,5 @@ const LONGEST = 20 * 86_400_000;
  */
 export function dueIn(expires, now) {
   const life = new Date(expires).getTime() - now;
-  return Number.isNaN(life) ? LONGEST : Math.min(LONGEST, Math.max(0, life * RENEW));
+  return Number.isNaN(life) ? Infinity : Math.max(0, life * RENEW);
 }

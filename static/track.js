@@ -1,11 +1,12 @@
 /**
- * Where one channel stands: which frames of it are new, which are missing, and from where to resume. Pure; knows no
- * socket, no rows and no clock.
+ * One channel of one client: where it stands, and who listens. Which frames of it are new, which are missing, and from where to
+ * resume. Pure; knows no socket, no rows and no clock.
  *
  * Two numbers (SEMANTICS P2). `seen` is the last seq received, whether or not its unit is complete: an event whose
  * `prev` is greater tells that one in between was lost. `point` is the last end of a unit, with its epoch and view: it
  * goes back to the server in `since`, because a resume from inside a unit would show half of it.
  */
+import { shielded } from './signal.js';
 
 /**
  * @typedef {{epoch: string, seq: number, view?: string}} Point
@@ -58,7 +59,7 @@ export class Track {
    * A `subscribe` goes out.
    *
    * @param {string} requestId
-   * @param {{snapshot: boolean, part?: import('./subscription.js').Part}} wants
+   * @param {{snapshot: boolean, part?: import('./track.js').Part}} wants
    * @returns {object | undefined} its payload
    */
   ask(requestId, { snapshot, part }) {
@@ -194,5 +195,67 @@ export class Track {
     const from = /** @type {Point} */ (this.point);
     this.seen = Math.max(this.seen, to.seq);
     this.point = { epoch: from.epoch, seq: Math.max(from.seq, to.seq), view: to.view ?? from.view };
+  }
+}
+
+/**
+ * @typedef {'waiting' | 'live' | 'denied' | 'error'} ChannelState `waiting`: what is shown may be old.
+ *
+ * @typedef {(how: Pick<typeof import('./reading.js'), 'readList' | 'readRecord'>) => Promise<import('./reading.js').Reading>} Reload How to
+ * read the rows while there is no socket.
+ *
+ * @typedef {{sort?: string, limit: number}} Part The first rows in an order. Its owner may raise the limit: it is read at each question.
+ *
+ * @typedef {object} Listener
+ * @property {(frame: Frame) => void} callback
+ * @property {(state: ChannelState) => void} [onState]
+ * @property {Reload} [reload]
+ * @property {boolean} [snapshot] Whether it needs the rows that exist.
+ * @property {Part} [part] If these rows are enough.
+ */
+
+export class Subscription {
+  track = new Track();
+  /** @type {Set<Listener>} */
+  listeners = new Set();
+  /** @type {ChannelState} */
+  state = 'waiting';
+  /** Whether the rows that exist already are wanted, or only what happens from now on. */
+  snapshot = false;
+  /** Why the server refused it last. @type {string | null} */
+  refusal = null;
+  /** The rows that were asked for at most. @type {number | undefined} */
+  asked;
+  /** Times in a row that it had to be asked again. */
+  tries = 0;
+
+  /** @param {string} name The channel, exactly as it is sent to the server. */
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** @param {Frame} frame */
+  deliver(frame) {
+    for (const listener of [...this.listeners]) if (this.listeners.has(listener)) shielded(listener.callback, frame);
+  }
+
+  /** @param {ChannelState} state */
+  show(state) {
+    if (state === this.state) return;
+    this.state = state;
+    for (const { onState } of [...this.listeners]) if (onState) shielded(onState, state);
+  }
+
+  /** The rows that are enough for all listeners; undefined: all of them. @returns {Part | undefined} */
+  get part() {
+    const parts = [...this.listeners].filter(({ snapshot }) => snapshot).map(({ part }) => part);
+    const [first] = parts;
+    if (!first || parts.some((part) => part?.sort !== first.sort)) return undefined;
+    return { sort: first.sort, limit: Math.max(...parts.map((part) => part?.limit ?? 0)) };
+  }
+
+  /** @returns {Reload | undefined} */
+  get reload() {
+    return [...this.listeners].find((listener) => listener.reload)?.reload;
   }
 }

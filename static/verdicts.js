@@ -3,14 +3,13 @@
  * first change of a page. Knows not how rows are shown, or how a change is made (`optimistic.js`).
  */
 import { Outbox } from './outbox.js';
-import { computed, fieldsOf, plain } from './overlay.js';
-import { same } from './same.js';
+import { computed, fieldsOf, plain, same } from './same.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
  * @typedef {import('./overlay.js').Change} Change
- * @typedef {import('./mutation.js').Guard} Guard
  * @typedef {import('./mutation.js').Mutation} Mutation
+ * @typedef {import('./mutation.js').Guard} Guard
  * @typedef {Record<string, any>} Fields
  *
  * @typedef {object} Host The manager, as far as it is needed here.
@@ -19,7 +18,7 @@ import { same } from './same.js';
  * @property {import('./env.js').Env} env
  * @property {import('./optimistic.js').OptimisticOptions} options
  * @property {import('./overlay.js').Overlay} overlay
- * @property {import('./lane.js').Lane} lane
+ * @property {import('./mutation.js').Lane} lane
  * @property {Map<string, Mutation>} mutations by mid: pending and refused
  * @property {(mutation: Mutation) => void} drop Lets go of it.
  * @property {(mutation: Mutation) => void} keep Writes it down, as it is now.

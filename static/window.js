@@ -5,7 +5,7 @@
  * All rows up to the edge are known, and stay known: events come for every row, so the page hears of each row that appears
  * before the edge or leaves. Of the rows behind the edge some may be known and others not, so none of them is shown.
  */
-import { delay } from './backoff.js';
+import { delay } from './env.js';
 import { place } from './list.js';
 import * as parts from './parts.js';
 import { signal } from './signal.js';
@@ -79,6 +79,7 @@ export class Window {
 
   /** @param {number} count */
   more(count) {
+    if (this.#closed) return;
     this.#shown += count;
     const { store } = this.#options;
     store.need(this.#shown);

@@ -40,7 +40,8 @@ export function tidewireCollection(options) {
         };
         const stop = list.listen(follow);
         const ready = list.state.subscribe((state) => {
-          if (state !== 'live') return;
+          // One that is refused is ready, too: it is empty, or shows what was known.
+          if (state === 'loading' || state === 'stale') return;
           follow();
           markReady();
         });

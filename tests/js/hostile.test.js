@@ -4,10 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { tidewireCollection } from '../../static/adapters/tanstack.js';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
+import { Lease } from '../../static/lease.js';
 import { OptimisticManager } from '../../static/optimistic.js';
+import { PresenceManager } from '../../static/presence.js';
 import { RealtimeClient } from '../../static/realtime.js';
+import { Room } from '../../static/room.js';
 import { reply, settle, world } from './world.js';
 
 /** A page without a socket. `answer` makes the results of a batch; each batch is noted. */
@@ -181,4 +185,166 @@ test('a signal of the page that throws when it is written stops neither the chan
   } finally {
     end();
   }
+});
+
+/** A connected page, whose socket the test answers. */
+function connected(limits = {}) {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env, linger: 0 }).connect();
+  w.socket.greet({ limits }).say({ type: 'pong', payload: {} });
+  return { w, rt, channels: new ChannelSubscriber(rt, { env: w.env }) };
+}
+
+test('a frame that is too large is refused here, and the connection goes on', async () => {
+  const { w, rt, channels } = connected({ frameBytes: 2000 });
+  const errors = [];
+  rt.on('error', ({ code, channel }) => errors.push([code, channel?.slice(0, 11)]));
+  // Three bytes for each letter.
+  await assert.rejects(new Room(rt, 'lobby').send('say', '€'.repeat(650)), { code: 'FRAME_TOO_LARGE', message: /2000 bytes/ });
+  const list = channels.list('Task', { where: { id: { in: Array.from({ length: 300 }, (_, at) => `id-${at}`) } } });
+  await settle();
+  assert.deepEqual([list.state.value, list.error.value.code], ['error', 'FRAME_TOO_LARGE']);
+  assert.deepEqual(errors, [['FRAME_TOO_LARGE', 'entity:Task']]);
+  assert.deepEqual([rt.status.value, w.socket.take('message'), w.socket.take('subscribe').length], ['connected', [], 1]);
+  rt.request('message', { event: 'e', data: 'x'.repeat(1500) }, 'room:lobby').catch(() => {});
+  assert.equal(w.socket.take('message').length, 1);
+  rt.disconnect();
+});
+
+test('a change that is sent again has another verdict, and so have the parts of a batch', async () => {
+  let refuse = true;
+  const answer = ({ id, data }) => (refuse && id === 'a' ? { status: 422, error: { status: 422, code: 'VALIDATION_FAILED' } } : { status: 200, id, seq: 11, record: { id, version: 2, ...data } });
+  const { w, db } = page({}, answer);
+  const change = db.update('Task', 'a', { title: 'x' });
+  await w.clock.run(0);
+  await assert.rejects(async () => change, { code: 'VALIDATION_FAILED' });
+  refuse = false;
+  change.retry();
+  const row = change.then((found) => found.title);
+  await w.clock.run(0);
+  assert.deepEqual([await row, change.state], ['x', 'done']);
+
+  let bad = true;
+  w.respond = (url, init) => {
+    if (url.pathname === '/api/schema') return reply(200, { entities: [] });
+    const { ops } = JSON.parse(init.body);
+    if (bad) return reply(422, { code: 'VALIDATION_FAILED', op: 0 });
+    return reply(200, { epoch: 'e1', seq: 12, results: ops.map(({ id, data }) => ({ status: 200, id, record: { id, version: 3, ...data } })) });
+  };
+  const parts = [];
+  const whole = db.batch(() => parts.push(db.update('Task', 'b', { title: 'b' }), db.update('Task', 'c', { title: 'c' })));
+  await w.clock.run(0);
+  assert.deepEqual([whole, ...parts].map(({ state, error: { code } }) => `${state} ${code}`), Array(3).fill('failed VALIDATION_FAILED'));
+  bad = false;
+  parts[1].retry();
+  assert.deepEqual([whole, ...parts].map(({ state, error }) => [state, error]), Array(3).fill(['queued', null]));
+  const titles = Promise.all(parts.map((part) => part.then(({ title }) => title)));
+  await w.clock.run(0);
+  assert.deepEqual([await titles, parts.map(({ state }) => state)], [['b', 'c'], ['done', 'done']]);
+});
+
+test('after the end a change throws, and nothing of the list or of a lease goes on', async () => {
+  const { db } = page();
+  db.close();
+  db.close();
+  for (const act of [() => db.create('Task', {}), () => db.update('Task', 'a', {}), () => db.delete('Task', 'a'), () => db.batch(() => db.delete('Task', 'a'))])
+    assert.throws(act, /is closed/);
+  assert.deepEqual([db.pending.value, db.failed.value], [[], []]);
+
+  const { w, rt, channels } = connected();
+  const list = channels.list('Task', { limit: 2, where: { a: 1 } });
+  await settle();
+  list.close();
+  list.close();
+  await w.clock.run(2000);
+  w.socket.inbox = [];
+  list.more(Infinity);
+  list.more();
+  await w.clock.run(2000);
+  assert.deepEqual(w.socket.inbox.filter(({ type }) => type !== 'ping'), []);
+
+  // A lease that was given up before its answer came is given back.
+  for (const end of ['close', 'release']) {
+    const lease = new Lease(rt, 'Task', '7', { env: w.env });
+    const asked = lease.acquire();
+    const { requestId } = w.socket.take('lease:acquire')[0];
+    lease[end]();
+    w.socket.say({ type: 'lease:held', requestId, payload: { resource: 'Task/7', fence: 4 } });
+    await settle();
+    const [given] = w.socket.take('lease:release');
+    assert.deepEqual([given?.payload, lease.state.value, lease.fence], [{ resource: 'Task/7', fence: 4 }, 'free', null]);
+    w.socket.say({ type: 'ack', requestId: given.requestId });
+    await asked;
+  }
+  await w.clock.run(120_000);
+  assert.deepEqual(w.socket.take('lease:renew'), []);
+  rt.disconnect();
+});
+
+test('who stops listening inside a callback, of itself or of another, is not called again', async () => {
+  const { w, rt } = connected();
+  const calls = [];
+  const first = rt.subscribe('activity', () => {
+    calls.push('first');
+    first();
+    first();
+    second();
+  });
+  const second = rt.subscribe('activity', () => calls.push('second'));
+  const { requestId } = w.socket.take('subscribe')[0];
+  w.socket.say({ type: 'subscribed', channel: 'activity', requestId, payload: { epoch: 'e1', seq: 1, view: 'v' } });
+  assert.deepEqual(calls, ['first']);
+  await w.clock.run(1);
+  assert.equal(w.socket.take('unsubscribe').length, 1);
+  rt.disconnect();
+});
+
+test('a presence without the name of a resource throws, and harms no other', async () => {
+  const { w, rt } = connected();
+  const presence = new PresenceManager(rt, { env: w.env });
+  for (const resource of [undefined, null, 7, {}]) assert.throws(() => presence.join(resource), { name: 'TypeError', message: /resource/ });
+  presence.join('Task/7');
+  assert.deepEqual(w.socket.take('presence:join').map(({ channel }) => channel), ['presence:Task/7']);
+  presence.close();
+  rt.disconnect();
+});
+
+test('a collection of TanStack whose list is refused is ready, and empty', async () => {
+  const { w, rt, channels } = connected();
+  const { sync } = tidewireCollection({ channels, db: null, entity: 'Task' }).sync;
+  let ready = 0;
+  const stop = sync({ begin() {}, write() {}, commit() {}, markReady: () => (ready += 1) });
+  const [{ requestId, channel }] = w.socket.take('subscribe');
+  assert.equal(ready, 0);
+  w.socket.say({ type: 'error', channel, requestId, payload: { code: 'FORBIDDEN_CHANNEL', message: 'no' } });
+  await settle();
+  assert.equal(ready, 1);
+  stop();
+  rt.disconnect();
+});
+
+test('a poll that is not answered fails after a while, and the next one follows', async () => {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env, enabled: false }).connect();
+  let hang = false;
+  let polls = 0;
+  w.respond = ({ pathname }, { signal } = {}) => {
+    if (pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
+    if (pathname === '/api/tasks') return reply(200, { epoch: 'e1', view: 'v', seq: 1, items: [], next: null });
+    polls += 1;
+    if (hang) return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    return reply(200, { epoch: 'e1', seq: 1, channels: [{ channel: 'entity:Task', view: 'v', recovered: true }], events: [] });
+  };
+  new ChannelSubscriber(rt, { env: w.env }).list('Task');
+  await w.clock.run(10);
+  assert.equal(rt.status.value, 'polling');
+  hang = true;
+  await w.clock.run(45_000);
+  hang = false;
+  const before = polls;
+  assert.notEqual(rt.status.value, 'polling');
+  await w.clock.run(40_000);
+  assert.ok(polls > before);
+  assert.equal(rt.status.value, 'polling');
+  rt.disconnect();
 });

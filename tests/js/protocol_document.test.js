@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { delay } from '../../static/backoff.js';
+import { delay } from '../../static/env.js';
 import { CHANNEL, Server } from './server.js';
 import { seeded, world } from './world.js';
 

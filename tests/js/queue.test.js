@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 import { Api } from '../../static/api.js';
+import { RowCache } from '../../static/cache.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { OfflineQueue } from '../../static/queue.js';
 import { signal } from '../../static/signal.js';
@@ -257,6 +258,38 @@ test('a storage that fails costs no change, and says so', async () => {
   assert.equal(queue.problem.value.code, 'STORAGE_FAILED');
   db.close();
   assert.throws(() => new OfflineQueue({}), TypeError);
+});
+
+const failing = { request: () => { throw new Error('not here'); } };
+for (const [what, indexedDB, locks] of [['never answers', { open: () => ({}) }, null], ['is blocked by locks that fail', new IDBFactory(), failing]]) {
+  test(`a storage that ${what} costs no change either`, async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { w, server } = browser();
+    server.up = true;
+    const queue = new OfflineQueue({ user: 'ada', indexedDB, locks, env: w.env });
+    const db = new OptimisticManager(new Api('/api', { env: w.env }), null, { env: w.env, queue });
+    const made = db.create('Task', { title: 'x' });
+    let ready = false;
+    queue.ready.then(() => (ready = true));
+    await rest();
+    t.mock.timers.tick(5000);
+    await until(() => ready);
+    await w.clock.run(1000);
+    assert.equal((await made).title, 'x');
+    db.close();
+  });
+}
+
+test('rows that a storage does not give up keep no list waiting', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const cache = new RowCache({ user: 'ada', indexedDB: { open: () => ({}) } });
+  let rows;
+  cache.load('entity:Task').then((found) => (rows = found));
+  await rest();
+  assert.equal(rows, undefined);
+  t.mock.timers.tick(5000);
+  await rest();
+  assert.equal(rows, null);
 });
 
 test('a function does not outlive its page: what it computed is sent with the version, and is a conflict if that is over', async () => {

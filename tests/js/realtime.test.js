@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { delay } from '../../static/backoff.js';
+import { delay } from '../../static/env.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { reply, world } from './world.js';
 

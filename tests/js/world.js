@@ -3,7 +3,7 @@
  * page whose events the test sends.
  */
 
-import { verdicts } from '../../static/lane.js';
+import { verdicts } from '../../static/mutation.js';
 import { api, bridge, reading, shared, stream } from '../../static/parts.js';
 import { attendance } from '../../static/presence.js';
 import { lanes } from '../../static/queue.js';
