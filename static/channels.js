@@ -3,14 +3,13 @@
  * over HTTP; draws nothing.
  */
 import { environment, only } from './env.js';
-import { SortedRows } from './list.js';
 import { alike, comparator, matches } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
 import { kept, sameList } from './same.js';
 import { computed, readable, shielded, signal } from './signal.js';
 import { Store } from './store.js';
-import { Window } from './window.js';
+import { SortedRows, Window } from './window.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row

@@ -36,6 +36,7 @@ export function connect(options = {}) {
   const known = 'url as getToken auth queue cache conflict enabled shareConnection env';
   const { url = '', as = null, getToken, auth, queue, cache, conflict, enabled, shareConnection, env: given } = only('connect', options, known);
   const env = url ? { ...given, base: url } : given;
+  if (!url && !given?.base && !globalThis.location) throw new TypeError("outside of a page, `connect` needs `url: 'https://…'`");
   const api = new Api('/api', { as, getToken, auth, env });
   const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, shareConnection, env });
   const channels = new ChannelSubscriber(rt, { api, cache, env });

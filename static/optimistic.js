@@ -96,7 +96,7 @@ export class OptimisticManager {
    */
   constructor(api, rt = null, options = {}) {
     const http = api ?? rt?.api;
-    if (!http) throw new TypeError('changes need a server: give an Api, a RealtimeClient, or both');
+    if (!http) throw new TypeError('give an Api, a RealtimeClient, or both');
     this.#api = http;
     this.#rt = rt;
     this.#env = environment(options.env);
@@ -172,7 +172,7 @@ export class OptimisticManager {
    */
   batch(make, options = {}) {
     only('db.batch', options, 'optimistic debounce');
-    if (this.#group) throw new TypeError('a batch is made inside another one: make the changes in the outer one');
+    if (this.#group) throw new TypeError('a batch in another one: make the changes in the outer one');
     /** @type {Mutation[]} */
     const group = (this.#group = []);
     try {
@@ -186,7 +186,7 @@ export class OptimisticManager {
     // What was given up inside belongs to no batch.
     const parts = group.filter(({ state }) => state === 'queued');
     const changes = parts.flatMap((part) => part.changes);
-    if (changes.length === 0) throw new TypeError('a batch changes nothing: call create, update or delete inside of it');
+    if (changes.length === 0) throw new TypeError('a batch changes nothing: call create, update or delete in it');
     const whole = new Mutation(this.#api.newId(), changes, parts.flatMap((part) => part.guards), this.#keeper);
     whole.parts = parts;
     for (const part of parts) part.whole = whole;
@@ -219,7 +219,7 @@ export class OptimisticManager {
    */
   #change(change, guard, target, options) {
     const given = optionsOf(target, options);
-    if (this.#closed) throw new TypeError('this OptimisticManager is closed');
+    if (this.#closed) throw new TypeError('the OptimisticManager is closed');
     this.#bind(target, change.entity)?.expect(change.id);
     if (this.#group) {
       // Its verdict is that of the batch.
@@ -265,7 +265,7 @@ export class OptimisticManager {
     else into.data = { ...into.data, ...change.data };
     last.due = this.#env.now() + debounce;
     this.#keep(last);
-    this.#overlay.renew(last);
+    this.#overlay.touch(last);
     if (debounce === 0) this.#lane.flush();
     return last;
   }
@@ -335,7 +335,8 @@ export class OptimisticManager {
     /** @param {Mutation} mutation */
     retry: (mutation) => {
       if (mutation.state !== 'failed' && mutation.state !== 'conflict') return;
-      const waiting = [...this.#mutations.values()].filter(({ error }) => error?.code === 'DEPENDS_ON' && error.mid === mutation.mid);
+      // What depends on it names it.
+      const waiting = [...this.#mutations.values()].filter(({ error }) => error?.mid === mutation.mid);
       mutation.again();
       this.#keep(mutation);
       if (mutation.optimistic) this.#overlay.add(mutation);
@@ -347,7 +348,7 @@ export class OptimisticManager {
     discard: (mutation) => {
       const pending = mutation.state === 'queued';
       this.#drop(mutation);
-      if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'It was given up before it was sent.' });
+      if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'Given up before it was sent.' });
       mutation.state = 'done';
       if (!pending || !mutation.changes.some(({ op }) => op === 'create')) return;
       for (const other of [...this.#lane.queue, ...(this.#group ?? [])]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);

@@ -95,7 +95,7 @@ export class Overlay {
     /** @type {Row | null | undefined} */
     let newest = lent?.entry.row;
     let at = lent?.at && { epoch: lent.at.epoch, seq: lent.entry.seq };
-    for (const { mutation, change } of this.#byId.get(entity)?.get(id) ?? []) {
+    for (const { mutation, change } of this.#changes(entity, id)) {
       if (mutation.at && change.row !== undefined && !this.#reaches(at ?? null, mutation.at)) [newest, at] = [change.row, mutation.at];
     }
     return newest;
@@ -111,7 +111,7 @@ export class Overlay {
    * @returns {Row | null} The very row when nothing is laid over it.
    */
   row(entity, id, known, at) {
-    const changes = this.#byId.get(entity)?.get(id) ?? [];
+    const changes = this.#changes(entity, id).filter(({ mutation: { state } }) => state !== 'failed' && state !== 'conflict');
     if (!changes.some(({ mutation }) => !mutation.at || !this.#reaches(at, mutation.at))) return this.#keyed(id, known?.row ?? null);
     // A list that lacks the record may be about to get it: then another one knows it, as far as that one is.
     const from = known ? { entry: known, at } : (this.#lent(entity, id) ?? { entry: undefined, at });
@@ -151,17 +151,16 @@ export class Overlay {
 
   /** What this page does to a record. @param {string} entity @param {string} id @returns {Laid[]} */
   of(entity, id) {
-    const found = [...this.#laid].filter(({ at, changes }) => !at && changes.some((change) => change.entity === entity && change.id === id));
-    return found;
+    const found = this.#changes(entity, id).map(({ mutation }) => mutation);
+    return found.filter((one, at) => !one.at && found.indexOf(one) === at);
   }
 
   // What is laid over them.
 
   /** @param {Laid} mutation At the end, also when it was here before. */
   add(mutation) {
-    this.#laid.delete(mutation);
-    this.#laid.add(mutation);
-    this.#index();
+    this.#leave(mutation);
+    this.#enter(mutation);
     this.touch(mutation);
   }
 
@@ -174,15 +173,7 @@ export class Overlay {
 
   /** @param {Laid} mutation */
   remove(mutation) {
-    if (!this.#laid.delete(mutation)) return;
-    this.#index();
-    this.touch(mutation);
-  }
-
-  /** Its changes or its state are others now. @param {Laid} mutation */
-  renew(mutation) {
-    this.#index();
-    this.touch(mutation);
+    if (this.#leave(mutation)) this.touch(mutation);
   }
 
   /**
@@ -216,13 +207,8 @@ export class Overlay {
   /** Lets go of what every list shows by itself. */
   prune() {
     let confirmed = 0;
-    let pruned = false;
-    for (const mutation of [...this.#laid].reverse()) {
-      if (!mutation.at || (this.#awaited(mutation, mutation.at) && ++confirmed <= MOST_CONFIRMED)) continue;
-      this.#laid.delete(mutation);
-      pruned = true;
-    }
-    if (pruned) this.#index();
+    for (const mutation of [...this.#laid].reverse())
+      if (mutation.at && !(this.#awaited(mutation, mutation.at) && ++confirmed <= MOST_CONFIRMED)) this.#leave(mutation);
   }
 
   /** Whether lists have yet to come to what was confirmed. */
@@ -276,17 +262,32 @@ export class Overlay {
     return this.#epochs.indexOf(at.epoch) > this.#epochs.indexOf(then.epoch);
   }
 
+  /** @param {string} entity @param {string} id */
+  #changes(entity, id) {
+    return this.#byId.get(entity)?.get(id) ?? [];
+  }
+
+  /** @param {Laid} mutation */
+  #enter(mutation) {
+    this.#laid.add(mutation);
+    for (const change of mutation.changes) {
+      const ids = this.#byId.get(change.entity) ?? new Map();
+      this.#byId.set(change.entity, ids.set(change.id, [...(ids.get(change.id) ?? []), { mutation, change }]));
+    }
+  }
+
+  /** @param {Laid} mutation @returns {boolean} whether it was here. */
+  #leave(mutation) {
+    for (const { entity, id } of mutation.changes) {
+      const left = this.#changes(entity, id).filter((one) => one.mutation !== mutation);
+      /** @type {any} */ (this.#byId.get(entity))?.[left.length > 0 ? 'set' : 'delete'](id, left);
+    }
+    return this.#laid.delete(mutation);
+  }
+
   #index() {
     this.#byId = new Map();
-    for (const mutation of this.#laid) {
-      if (mutation.state === 'failed' || mutation.state === 'conflict') continue;
-      for (const change of mutation.changes) {
-        const ids = this.#byId.get(change.entity) ?? new Map();
-        const found = ids.get(change.id) ?? [];
-        found.push({ mutation, change });
-        this.#byId.set(change.entity, ids.set(change.id, found));
-      }
-    }
+    for (const mutation of this.#laid) this.#enter(mutation);
   }
 
   /**

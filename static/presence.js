@@ -87,7 +87,7 @@ export class PresenceManager {
 
   /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
   #open(resource, metadata, names = true) {
-    if (typeof resource !== 'string') throw new TypeError('name the resource by a text');
+    if (typeof resource !== 'string') throw new TypeError('a resource is text');
     this.#closed = false;
     this.#load();
     const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, () => this.#attendance, () => this.#joined.delete(resource));

@@ -214,7 +214,7 @@ export class RealtimeClient {
 
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
   simulate(trouble) {
-    if (!this.#env.simulate) throw new TypeError('`simulate` needs the option `env: devtools().env`');
+    if (!this.#env.simulate) throw new TypeError('give the option `env: devtools().env`');
     this.#env.simulate(trouble);
   }
 

@@ -114,7 +114,7 @@ export class Verdicts {
     return mutation.changes.map(({ op, entity, id, data }, at) => ({
       op,
       entity,
-      ...(id.startsWith('temp_') ? {} : { id }),
+      ...(`${id}`.startsWith('temp_') ? {} : { id }),
       ...(data ? { data: plain(data) } : {}),
       version: mutation.guards[at]?.version ?? undefined,
     }));
@@ -162,7 +162,7 @@ export class Verdicts {
       guard.base = fieldsOf(row, change.data ?? {});
     }
     guard.version = row.version;
-    this.#host.overlay.renew(mutation);
+    this.#host.overlay.touch(mutation);
     return true;
   }
 
@@ -213,12 +213,12 @@ export class Verdicts {
     const { epoch, seq, results } = verdict;
     for (const [at, change] of mutation.changes.entries()) {
       const { id, status, record } = results[at];
-      if (change.id.startsWith('temp_') && id) this.#identify(change, id);
+      if (`${change.id}`.startsWith('temp_') && id) this.#identify(change, id);
       // What the caller may not see is answered by its id alone.
       if (status === 204) change.row ??= null;
       else if (record?.version) change.row ??= record;
     }
-    if (mutation.at) this.#host.overlay.renew(mutation);
+    if (mutation.at) this.#host.overlay.touch(mutation);
     else this.#confirm(mutation, { epoch, seq });
   }
 
@@ -231,7 +231,7 @@ export class Verdicts {
   #heard = (mid, { entity, id, row, at }) => {
     const mutation = this.#host.mutations.get(mid);
     if (!mutation || mutation.at) return;
-    const temps = mutation.changes.filter((change) => change.id.startsWith('temp_'));
+    const temps = mutation.changes.filter((change) => `${change.id}`.startsWith('temp_'));
     // Of several new records only the answer shows which one this is.
     if (temps.length > 0 && mutation.changes.length > 1) return;
     for (const change of temps) if (change.entity === entity) this.#identify(change, id);
@@ -317,7 +317,7 @@ export class Verdicts {
   #refuse(mutation, state, error) {
     mutation.refuse(state, error);
     this.#host.lane.remove(mutation);
-    this.#host.overlay.renew(mutation);
+    this.#host.overlay.touch(mutation);
     this.#host.keep(mutation);
     this.#host.tell();
   }

@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { OptimisticManager } from '../../static/optimistic.js';
-import { settle, world } from './world.js';
+import { RealtimeClient } from '../../static/realtime.js';
+import { seeded, settle, world } from './world.js';
 
 const ROWS = 10_000;
 const CHANGES = 200;
@@ -69,5 +71,22 @@ test('a change of this page reads nothing else', async (t) => {
   t.diagnostic(`${reads} reads`);
   assert.equal(found.value.find(({ id }) => id === 'id77').done, true);
   assert.ok(reads < 300, `${reads} reads`);
+  db.close();
+});
+
+test('one change more looks at none of those that wait', async () => {
+  const w = world({ random: seeded(3) });
+  const random = seeded(4);
+  const env = { ...w.env, randomBytes: (bytes) => bytes.map(() => random() * 256) };
+  const db = new OptimisticManager(new Api('/api', { env }), new RealtimeClient('/ws', { env }), { env });
+  const made = Array.from({ length: 100 }, (_, at) => db.create('Task', { title: `${at}` }));
+  await settle();
+  let looks = 0;
+  for (const mutation of made.slice(0, -1)) {
+    const { changes } = mutation;
+    Object.defineProperty(mutation, 'changes', { get: () => ((looks += 1), changes) });
+  }
+  db.create('Task', { title: 'last' });
+  assert.equal(looks, 0);
   db.close();
 });

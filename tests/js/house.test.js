@@ -53,7 +53,7 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 14.7, 20.3],
+    [['realtime.js', 'channels.js'], 14.7, 20.4],
     // The aims are 12 KB, and 16 KB with the queue. docs/decisions.md says what the bytes are.
     [FOUR, 18, 28.2],
     [[...FOUR, 'queue.js'], 18.5, 30.5],

@@ -159,7 +159,7 @@ export const FAULTS = [
   },
   {
     harm: 'each change sorts the whole list again',
-    file: 'list.js',
+    file: 'window.js',
     from: 'const many = broken || changes.length > 8 + this.#sorted.length / 16;',
     to: 'const many = true;',
     red: ['cost.test.js', "another's change of one reads a handful"],
@@ -748,7 +748,7 @@ export const FAULTS = [
   {
     harm: 'a change after the end waits for ever',
     file: 'optimistic.js',
-    from: "if (this.#closed) throw new TypeError('this OptimisticManager is closed');",
+    from: "if (this.#closed) throw new TypeError('the OptimisticManager is closed');",
     to: '',
     red: ['hostile.test.js', 'after the end a change throws'],
   },
@@ -800,5 +800,19 @@ export const FAULTS = [
     from: '.catch(() => this.#host?.release(true))',
     to: '.catch(() => {})',
     red: ['queue.test.js', 'a storage that is blocked'],
+  },
+  {
+    harm: 'each change looks at all that wait',
+    file: 'overlay.js',
+    from: '    this.#leave(mutation);\n    this.#enter(mutation);\n    this.touch(mutation);',
+    to: '    this.#leave(mutation);\n    this.#enter(mutation);\n    this.#index();\n    this.touch(mutation);',
+    red: ['cost.test.js', 'one change more looks at none'],
+  },
+  {
+    harm: 'what was refused is shown',
+    file: 'overlay.js',
+    from: ".filter(({ mutation: { state } }) => state !== 'failed' && state !== 'conflict')",
+    to: '',
+    red: ['changes.test.js', 'a refused change disappears alone'],
   },
 ];
