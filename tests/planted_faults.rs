@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Faults in what only SQLite asks of a unit: whether it needs a savepoint.
 const OF_SQLITE_ALONE: [&str; 1] = ["a-propagation-without-a-savepoint"];
@@ -34,6 +35,21 @@ fn every_planted_fault_names_a_test_and_changes_something() {
         fault.red.is_empty() || !changes || !is_merged
     };
     let wrong: Vec<String> = all().into_iter().filter(harmless).map(|fault| fault.name).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Whoever changes a line that a fault stands on, moves the fault too.
+#[test]
+fn every_planted_fault_can_be_planted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let applies = |fault: &PlantedFault| {
+        let patch = format!("tests/faults/{}.patch", fault.name);
+        let git =
+            Command::new("git").args(["apply", "--check", "--recount", &patch]).current_dir(root).output();
+        git.expect("this check needs git").status.success()
+    };
+    let wrong: Vec<String> =
+        all().into_iter().filter(|fault| !applies(fault)).map(|fault| fault.name).collect();
     assert_eq!(wrong, Vec::<String>::new());
 }
 
