@@ -17,6 +17,7 @@ use crate::support::app::TestApp;
 use crate::support::clock::HandClock;
 use crate::support::process::plain_schemas;
 use crate::support::socket::Socket;
+use crate::support::stream::EventSource;
 
 const NOON: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -124,6 +125,28 @@ async fn a_refreshed_token_takes_the_place_of_the_former_within_a_minute() {
     assert!(!ada.is_in().await && next.is_in().await);
     let listed = next.call("GET", "/api/auth/sessions", Value::Null).await.json;
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "it is one session: {listed}");
+}
+
+/// A browser knows only the address that its stream began with, however long ago.
+#[tokio::test]
+async fn a_ticket_of_a_stream_outlives_the_token_that_it_was_made_with() {
+    let clock = HandClock::at(NOON);
+    let app = with_clock(&clock).await;
+    let ada = Account::register(&app, "ada").await;
+    let ticket = ada.call("POST", "/api/auth/ticket", Value::Null).await.json;
+    let path = format!("/sse?channel=entity:Task&ticket={}", ticket["ticket"].as_str().unwrap());
+    let mut stream = EventSource::open(app.client().request("GET", &path)).await;
+    stream.reach(app.head()).await;
+    let id = stream.last_event_id.clone();
+    drop(stream);
+    let next = Account::of(&app, &ada.call("POST", "/api/auth/refresh", Value::Null).await);
+    clock.pass(Duration::from_secs(61));
+    let again = || app.client().request("GET", &path).header("last-event-id", &id);
+    let mut stream = EventSource::open(again()).await;
+    assert_eq!(stream.expect("welcome").await["payload"]["userId"], ada.id.as_str());
+    assert_eq!(stream.expect("subscribed").await["payload"]["recovered"], true);
+    next.call("POST", "/api/auth/logout", Value::Null).await;
+    assert_eq!(app.client().send(again()).await.status, 401, "the login is over");
 }
 
 #[tokio::test]

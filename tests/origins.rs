@@ -117,7 +117,9 @@ async fn a_page_of_an_allowed_origin_reads_and_writes_and_brings_no_cookie() {
     assert_eq!(asked.status, 204, "{}", asked.text);
     assert_eq!(asked.header("access-control-allow-origin"), APP);
     assert!(asked.header("access-control-allow-methods").contains("PATCH"));
-    assert!(asked.header("access-control-allow-headers").contains("Authorization"));
+    for header in ["Authorization", "If-Match", "Idempotency-Key", "Last-Event-ID"] {
+        assert!(asked.header("access-control-allow-headers").contains(header), "{header}");
+    }
     assert_eq!(asked.header("access-control-max-age"), "7200");
     assert!(asked.header("vary").contains("Origin"));
     let written =

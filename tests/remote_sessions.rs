@@ -165,6 +165,28 @@ async fn a_session_takes_no_token_of_another_user_and_one_without_a_user_takes_n
 }
 
 #[tokio::test]
+async fn a_session_that_takes_nothing_more_can_be_ended_all_the_same() {
+    let app = TestApp::start().await;
+    let ada = app.client_as("ada");
+    let opened = ada.call("POST", "/api/realtime/session?channel=entity:Project", Value::Null).await.json;
+    let session = opened["session"].as_str().unwrap();
+    // More events than wait for a poll, so the session reads nothing from its peer either.
+    let ops: Vec<Value> = (0..300)
+        .map(|n| json!({"op": "create", "entity": "Project", "data": {"name": n.to_string()}}))
+        .collect();
+    ada.call("POST", "/api/batch", json!({"atomic": false, "ops": ops})).await;
+    while say(&ada, session, "ping", json!({})).await.0 != 429 {}
+    let path = format!("/api/realtime/session/{session}");
+    assert_eq!(ada.call("DELETE", &path, Value::Null).await.status, 204);
+    for (method, status) in [("GET", 404), ("DELETE", 404)] {
+        assert_eq!(ada.call(method, &path, Value::Null).await.status, status, "{method}");
+    }
+    while app.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_poll_whose_answer_was_lost_gets_the_same_frames_again() {
     let app = TestApp::start().await;
     let ada = app.client_as("ada");

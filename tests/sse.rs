@@ -103,13 +103,41 @@ async fn a_browser_that_breaks_off_again_at_once_loses_nothing() {
     let mut stream = come_back(&app.client(), query, &position).await;
     stream.expect("subscribed").await;
     // What it would send had it broken off with the answer to its channel.
-    let [welcome, id, ..] = &stream.ids[..] else { panic!("{:?}", stream.ids) };
-    assert_eq!((welcome.contains(':'), id), (false, &position));
-    let id = id.clone();
+    let id = stream.ids[0].clone();
+    assert_eq!(id, position, "`welcome` names it");
     drop(stream);
     let mut stream = come_back(&app.client(), query, &id).await;
     assert_eq!(stream.expect("subscribed").await["payload"]["recovered"], true);
     assert_eq!(stream.expect("entity:created").await["payload"]["title"], "missed");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_named_twice_or_beyond_the_limit_is_refused_and_the_others_resume() {
+    let app = TestApp::over(entities::schema(), |config| config.realtime.subscriptions = 2).await;
+    let query = "channel=entity:Task&channel=entity:Task&channel=entity:Project&channel=entity:User";
+    let mut id = String::new();
+    for recovered in [false, true] {
+        let mut stream = come_back(&app.client(), query, &id).await;
+        let mut told = Vec::new();
+        while told.len() < 4 {
+            let frame = stream.came().await.unwrap();
+            let payload = &frame["payload"];
+            match frame["type"].as_str().unwrap() {
+                "subscribed" => told.push(format!("{} {}", frame["channel"], payload["recovered"])),
+                "error" => told.push(format!("{} {}", frame["channel"], payload["code"])),
+                _ => {}
+            }
+        }
+        told.sort_unstable();
+        let channel = |name: &str| format!("\"entity:{name}\" {recovered}");
+        let refused = ["\"entity:Task\" \"BAD_CHANNEL\"", "\"entity:User\" \"SUBSCRIPTION_LIMIT\""];
+        let mut expected = vec![channel("Task"), channel("Project"), refused[0].into(), refused[1].into()];
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+        task(&app, "one more").await;
+        stream.reach(app.head()).await;
+        id.clone_from(&stream.last_event_id);
+    }
 }
 
 #[tokio::test]

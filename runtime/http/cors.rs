@@ -14,7 +14,8 @@ use crate::protocol::Code;
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Content-Encoding, If-Lease, If-Match, If-None-Match, Idempotency-Key, X-Request-Id",
+    "Authorization, Content-Type, Content-Encoding, If-Lease, If-Match, If-None-Match, Idempotency-Key, \
+     Last-Event-ID, X-Request-Id",
 );
 const ANSWER_HEADERS: HeaderValue =
     HeaderValue::from_static("ETag, Location, Retry-After, Tidewire-Replayed, Tidewire-Seq, X-Request-Id");

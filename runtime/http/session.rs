@@ -145,8 +145,7 @@ async fn end(
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    find(&state, &id, &caller)?.end().map_err(not_taken)?;
-    Ok(StatusCode::NO_CONTENT)
+    if state.sessions.remote().end(&id, &caller) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
 }
 
 /// Hands one frame to the session. What becomes of it, the session answers where it answers everything.

@@ -124,6 +124,7 @@ impl Identities {
                 return Err(IdentityError::BadToken("the session changed meanwhile: try again"));
             }
         }
+        self.tickets.follow(&key, &next);
         if self.known.learn(ends, &key, &user, former, last).is_none() {
             self.known.forget(&key);
         }

@@ -89,6 +89,16 @@ impl Tickets {
         room
     }
 
+    /// A session goes on under another token: its tickets stand for that one.
+    pub(super) fn follow(&self, former: &str, next: &str) {
+        let renew = |stands_for: &mut TicketFor| match stands_for {
+            TicketFor::Session(token) if token == former => next.clone_into(token),
+            TicketFor::Session(_) | TicketFor::Token(_) => {}
+        };
+        self.open.lock().values_mut().for_each(|ticket| renew(&mut ticket.stands_for));
+        self.of_streams.lock().values_mut().for_each(|ticket| renew(&mut ticket.stands_for));
+    }
+
     /// What it stands for: once, and for a stream that comes back again.
     pub(super) fn take(&self, ticket: &str, used_for: TicketUse<'_>, now: Duration) -> Option<TicketFor> {
         let key = digest(ticket);
@@ -152,6 +162,25 @@ mod tests {
             tickets.take("b", TicketUse::Stream { mark: Some(&mark) }, at(11)).is_none(),
             "that was a socket"
         );
+    }
+
+    #[test]
+    fn tickets_of_a_session_follow_it_to_its_next_token() {
+        let tickets = Tickets::new("secret".to_owned());
+        let at = Duration::from_secs(10);
+        for (ticket, token) in [("a", "old"), ("b", "old"), ("c", "other")] {
+            assert!(tickets.add(digest(ticket), TicketFor::Session(token.to_owned()), at));
+        }
+        let stream = |mark| tickets.take("a", TicketUse::Stream { mark }, at);
+        let token = |stands_for| match stands_for {
+            Some(TicketFor::Session(token)) => token,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(token(stream(None)), "old");
+        tickets.follow("old", "new");
+        assert_eq!(token(stream(Some(&tickets.mark("a")))), "new");
+        assert_eq!(token(tickets.take("b", TicketUse::Once, at)), "new");
+        assert_eq!(token(tickets.take("c", TicketUse::Once, at)), "other");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl ChannelName {
             }
             "presence" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
-                message: "`presence:` channels are for WebSockets; over HTTP read GET /api/realtime/presence/{resource}"
+                message: "`presence:` channels are for /ws, /sse and sessions of polls; here read GET /api/realtime/presence/{resource}"
                     .to_owned(),
             }),
             ACTIVITY => Err(bad(

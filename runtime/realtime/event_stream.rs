@@ -14,7 +14,8 @@ use super::pieces::PieceSender;
 use super::remote_sessions::RemoteSeat;
 use super::transport::{Arrival, Ended, StreamStart, Transport, WriteProgress};
 use crate::metrics::Via;
-use crate::protocol::WireForm;
+use crate::protocol::trailer::marked;
+use crate::protocol::{Trailer, WireForm};
 
 /// Bytes handed over at once. Small, so that a slow reader is seen to take something within the time that it has.
 const PIECE: usize = 16 << 10;
@@ -26,7 +27,6 @@ const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 pub struct EventStream {
     line: PieceSender,
     seat: RemoteSeat,
-    mark: Option<Arc<str>>,
     start: Option<StreamStart>,
     /// A heartbeat was taken, which is the only sign of life that such a peer gives.
     beat: bool,
@@ -36,7 +36,7 @@ impl EventStream {
     /// `line`: where the pieces go. Dropped at its other end: the peer is gone.
     /// `seat`: where the peer speaks, in requests of their own.
     pub fn new(line: PieceSender, seat: RemoteSeat, start: StreamStart) -> EventStream {
-        EventStream { line, seat, mark: start.mark.clone(), start: Some(start), beat: false }
+        EventStream { line, seat, start: Some(start), beat: false }
     }
 }
 
@@ -77,8 +77,12 @@ impl Transport for EventStream {
         Some(self.seat.id())
     }
 
-    fn mark(&self) -> Option<&Arc<str>> {
-        self.mark.as_ref()
+    /// The position that is resumed, so that a browser which breaks off behind `welcome` has it still. A new stream names its session,
+    /// which is no position.
+    fn first_id(&self) -> Option<String> {
+        let start = self.start.as_ref()?;
+        let id = start.resume.as_ref().map_or_else(|| self.seat.id().to_string(), Trailer::to_string);
+        Some(marked(id, start.mark.as_deref()))
     }
 
     async fn next(&mut self) -> Arrival {
@@ -101,7 +105,11 @@ impl Transport for EventStream {
             bytes = piece.len();
             piece
         };
-        let waited = self.line.put(piece).await.map_err(gone)?;
+        let waited = tokio::select! {
+            biased;
+            put = self.line.put(piece) => put.map_err(gone)?,
+            () = self.seat.ended() => return Err(gone(())),
+        };
         Ok(WriteProgress { bytes, waited })
     }
 

@@ -15,7 +15,6 @@ use crate::metrics::Refusal;
 use crate::protocol::server_frame::{
     ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload, LoginPayload,
 };
-use crate::protocol::trailer::marked;
 use crate::protocol::wire::reconnect_line;
 use crate::protocol::{CloseCode, Code, WireForm};
 
@@ -70,8 +69,8 @@ pub struct Greeting<'a> {
     pub connection: ConnectionId,
     /// By what the peer speaks where it cannot do so on its transport.
     pub session: Option<Arc<str>>,
-    /// Stands behind the id of `welcome`.
-    pub mark: Option<Arc<str>>,
+    /// Of a stream.
+    pub first_id: Option<String>,
     pub user: Option<&'a str>,
     /// Of a caller with a shared token.
     pub guest: Option<&'a str>,
@@ -116,12 +115,10 @@ impl Greeting<'_> {
         let kind = if stream { "welcome" } else { "connected" };
         let frame = ControlFrame { kind, channel, request_id, seq, more: false, payload, timestamp };
         let frame = frame.to_bytes(form);
-        if !stream {
-            return frame;
+        match &self.first_id {
+            None => frame,
+            Some(id) => Bytes::from([format!("id: {id}\n").as_bytes(), &frame[..]].concat()),
         }
-        // It names no position: a browser that comes back before there was one begins anew.
-        let id = marked(self.session.as_deref().unwrap_or_default(), self.mark.as_deref());
-        Bytes::from([format!("id: {id}\n").as_bytes(), &frame[..]].concat())
     }
 }
 

@@ -63,8 +63,10 @@ impl Transport for PollSession {
 
     async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {
         let waited = tokio::select! {
+            biased;
             waited = self.line.has_room() => waited,
             () = self.line.silent_for(SESSION_LIFE) => return Err(io::ErrorKind::TimedOut.into()),
+            () = self.seat.ended() => return Err(io::ErrorKind::BrokenPipe.into()),
         };
         let Some(buffer) = frames.pop_front() else { return Ok(WriteProgress { bytes: 0, waited }) };
         let bytes = buffer.len();

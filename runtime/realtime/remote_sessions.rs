@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::poll_line::PollLine;
 use super::transport::Arrival;
@@ -49,6 +50,8 @@ pub struct RemoteSession {
     /// The user whose session it is. One of an anonymous caller or a guest has none: its id is the only proof.
     user: Option<Arc<str>>,
     said: mpsc::Sender<Arrival>,
+    /// The peer has ended the session, whatever else waits.
+    ended: CancellationToken,
     /// Of a session of polls: what waits for the next one.
     pub line: Option<Arc<PollLine>>,
 }
@@ -58,6 +61,7 @@ pub struct RemoteSeat {
     sessions: Arc<RemoteSessions>,
     id: Arc<str>,
     said: mpsc::Receiver<Arrival>,
+    ended: CancellationToken,
     has_last_words: bool,
 }
 
@@ -80,12 +84,13 @@ impl RemoteSessions {
         let (said, waiting) = mpsc::channel(MOST_WAITING);
         // 192 bits: where the caller has no name, the id is all that proves whose session it is.
         let id: Arc<str> = self.env.random_text().into();
-        let session = RemoteSession { user: caller.user.clone(), said, line };
+        let ended = CancellationToken::new();
+        let session = RemoteSession { user: caller.user.clone(), said, ended: ended.clone(), line };
         let mut entries = self.entries.lock();
         entries.forget_ended(Instant::now());
         entries.sessions.insert(id.clone(), session);
         drop(entries);
-        RemoteSeat { sessions: self.clone(), id, said: waiting, has_last_words: false }
+        RemoteSeat { sessions: self.clone(), id, said: waiting, ended, has_last_words: false }
     }
 
     /// The session of this id, if the caller opened it. To any other caller it does not exist.
@@ -95,28 +100,27 @@ impl RemoteSessions {
         let found = entries.sessions.get(id).cloned()?;
         (found.user == caller.user).then_some(found)
     }
+
+    /// Ends a session as its peer would end a socket. False where the caller has no such session.
+    pub fn end(&self, id: &str, caller: &Identity) -> bool {
+        let Some(session) = self.find(id, caller) else { return false };
+        self.entries.lock().sessions.remove(id);
+        session.ended.cancel();
+        true
+    }
 }
 
 impl RemoteSession {
     /// Hands over one frame. It counts as a sign of life.
     pub fn hand_over(&self, frame: String) -> Result<(), NotTaken> {
-        self.say(Arrival::Text(frame))?;
+        self.said.try_send(Arrival::Text(frame)).map_err(|refused| match refused {
+            TrySendError::Full(_) => NotTaken::Full,
+            TrySendError::Closed(_) => NotTaken::Ended,
+        })?;
         if let Some(line) = &self.line {
             line.renew_life();
         }
         Ok(())
-    }
-
-    /// Ends the session as its peer would end a socket.
-    pub fn end(&self) -> Result<(), NotTaken> {
-        self.say(Arrival::Closed)
-    }
-
-    fn say(&self, arrival: Arrival) -> Result<(), NotTaken> {
-        self.said.try_send(arrival).map_err(|refused| match refused {
-            TrySendError::Full(_) => NotTaken::Full,
-            TrySendError::Closed(_) => NotTaken::Ended,
-        })
     }
 }
 
@@ -132,11 +136,17 @@ impl RemoteSeat {
 
     /// What the peer says next. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> Arrival {
-        match self.said.recv().await {
-            Some(arrival) => arrival,
-            // The entry lives as long as the seat, so this is a session that is being dropped.
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Arrival::Closed,
+            // Without a sender the session is being dropped, and there is nothing to wait for.
+            Some(arrival) = self.said.recv() => arrival,
         }
+    }
+
+    /// Completes when the peer has ended the session. Whoever waits for the peer to take something need not wait longer.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 }
 

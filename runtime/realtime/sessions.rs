@@ -391,7 +391,7 @@ impl Sessions {
         let greeting = Greeting {
             connection: entrant.id,
             session: transport.session().cloned(),
-            mark: transport.mark().cloned(),
+            first_id: transport.first_id(),
             user: arrived.identity.user.as_deref(),
             guest: arrived.identity.guest().map(|guest| &*guest.id),
             expires: arrived.state().and_then(|state| state.expires),

@@ -32,8 +32,8 @@ pub trait Transport: Send {
         None
     }
 
-    /// What stands behind every id that a stream names (`protocol/trailer.rs`).
-    fn mark(&self) -> Option<&Arc<str>> {
+    /// The `id` of the first event of a stream (`protocol/trailer.rs`).
+    fn first_id(&self) -> Option<String> {
         None
     }
 

@@ -5,10 +5,10 @@ use bytes::Bytes;
 
 use super::rooms::has_messages;
 use super::state::Session;
-use super::turn::Turn;
+use super::turn::{Envelope, Turn};
 use crate::ids::Seq;
 use crate::protocol::trailer::marked;
-use crate::protocol::{Since, View, ViewsHash, WireForm};
+use crate::protocol::{Code, Since, View, ViewsHash, WireForm};
 use crate::realtime::channel::Channel;
 use crate::realtime::transport::{StreamChannel, StreamStart};
 
@@ -17,19 +17,16 @@ impl Session {
     pub(super) fn on_start(&mut self, turn: &mut Turn, start: StreamStart) {
         let StreamStart { channels, resume, mark } = start;
         self.mark = mark;
-        if let Some(trailer) = &resume {
-            // `welcome` has another id. A browser that breaks off before its next position comes back with this one.
-            turn.write(format!("id: {}\n\n", marked(trailer, self.mark.as_deref())).into_bytes());
-        }
+        let channels = self.named_once(turn, channels);
         let views: Vec<Option<View>> = channels
             .iter()
             .map(|asked| resume.as_ref().and_then(|_| self.view_now(&asked.channel)))
             .collect();
         let named = channels.iter().zip(&views);
-        let now =
-            ViewsHash::of(named.filter_map(|(asked, view)| Some((asked.channel.as_str(), view.as_ref()?))));
+        let named = named.filter_map(|(asked, view)| Some((asked.channel.as_str(), view.as_ref()?)));
+        // Those behind the limit are refused, and so are in no trailer.
+        let now = ViewsHash::of(named.take(self.around.config.subscriptions));
         let resume = resume.map(|trailer| (trailer.views == now).then_some(trailer.position));
-        self.followed = channels.iter().map(|asked| asked.channel.as_str().into()).collect();
         for (StreamChannel { channel, mut options }, view) in channels.into_iter().zip(views) {
             if has_messages(&channel) {
                 self.on_addressed_room(turn, channel, options);
@@ -41,6 +38,20 @@ impl Session {
             }
             self.on_subscribe(turn, &channel, options, None);
         }
+    }
+
+    /// The channels of the address, each once. One that is named again is refused.
+    fn named_once(&mut self, turn: &mut Turn, channels: Vec<StreamChannel>) -> Vec<StreamChannel> {
+        let mut once = Vec::with_capacity(channels.len());
+        for asked in channels {
+            if self.followed.insert(asked.channel.as_str().into()) {
+                once.push(asked);
+            } else {
+                let envelope = Envelope::of(&asked.channel, None);
+                self.refuse(turn, Code::BadChannel, "the channel is named twice", envelope);
+            }
+        }
+        once
     }
 
     /// What the person sees of a channel now; `None` where it is refused.
