@@ -32,7 +32,7 @@ use crate::env::Env;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{ConnectionId, Seq};
 use crate::presence::PresenceReceiver;
-use crate::protocol::{CloseCode, Code, WireForm};
+use crate::protocol::{CloseCode, WireForm};
 use crate::refusals::{KeptClaims, Observed, Refusals, RefusedCaller, RefusedPeer, observe};
 use crate::store::Evidence;
 
