@@ -2,7 +2,8 @@
  * One cell of the table while it is edited. A change from elsewhere never touches what is being typed: it is shown beside it.
  */
 import { element, say, words } from './dom.js';
-import { editor, labelOf, view } from './fields.js';
+import { editor } from './editor.js';
+import { labelOf, view } from './fields.js';
 
 /** Room below and beside a cell that its editor needs, in pixels. */
 const ROOM = { below: 170, beside: 300 };

@@ -108,11 +108,10 @@ function show(entity, entities) {
       side.open();
     } catch (error) {
       form = null;
-      unsaved = words(error);
-      describe();
+      failed(error);
     }
   }
-  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add, exportRows: () => exportRows(null) });
+  const tools = toolbar(find('#tools'), { entity, refs, asked, ask, add, exportRows: () => exportRows(null), failed });
   refs.listen(() => {
     grid.drawRefs();
     form?.then(({ drawRefs }) => drawRefs(), () => {});
@@ -153,12 +152,19 @@ function show(entity, entities) {
     // Of other rows, none is selected, and none was refused.
     grid.select([]);
     kept = [];
+    unsaved = null;
     for (const mutation of db.failed.value) if (mutation.changes[0].op === 'delete') mutation.discard();
     refuse();
   }
 
   function refuse() {
     grid.refuse([...db.failed.value, ...kept]);
+    describe();
+  }
+
+  /** A part of the page could not be loaded. @param {unknown} error */
+  function failed(error) {
+    unsaved = words(error);
     describe();
   }
 
@@ -182,8 +188,7 @@ function show(entity, entities) {
     };
     bar ??= made().catch((error) => {
       bar = null;
-      unsaved = words(error);
-      describe();
+      failed(error);
       return null;
     });
     return bar;

@@ -1,6 +1,5 @@
 /**
- * How a field's value looks, and with what it is edited. The server alone judges values: here they are only turned into
- * the type that the schema names, and sent as they are when that fails.
+ * How names and values look. The server alone judges values.
  */
 import { element } from './dom.js';
 
@@ -14,10 +13,7 @@ import { element } from './dom.js';
  * @property {NameOfRecord} name
  * @property {(entity: string) => {id: string, name: string}[] | undefined} choices Undefined: there are too many.
  * @property {(entity: string, id: string) => string | null} href The page of a record.
- *
- * @typedef {object} Editor
- * @property {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} input
- * @property {() => any} read The value; throws an Error with words for the user.
+ * @property {(entity: string, text: string) => Promise<{id: string, name: string}[]>} find Some whose names have the text.
  */
 
 /** How long a button says that it has copied, in milliseconds. */
@@ -39,7 +35,7 @@ export function labelOf(name) {
 }
 
 /** @param {string} id */
-const short = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);
+export const short = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);
 
 /**
  * @param {Field} field
@@ -77,103 +73,6 @@ function reference(entity, id, refs) {
   const href = refs.href(entity, id);
   const way = href === null ? [] : [' ', element('a', { href, class: 'way', tabindex: -1, 'aria-label': `Open ${name}` }, '→')];
   return element('span', { title: id }, name, ...way);
-}
-
-/**
- * @param {Field} field
- * @param {any} value
- * @param {Refs} refs
- * @param {Record<string, any>} props of the input
- * @returns {Editor}
- */
-export function editor(field, value, refs, props) {
-  const { type, required, name } = field;
-  /** @type {Record<string, any>} */
-  const common = { name, autocomplete: 'off', ...props };
-  const text = value === null || value === undefined ? '' : String(value);
-  const choice = (
-    /** @type {{value: string, text: string}[]} */ options,
-    /** @type {(text: string) => any} */ read,
-  ) => {
-    const all = required && text !== '' ? options : [{ value: '', text: common.placeholder ?? '–' }, ...options];
-    const input = element(
-      'select',
-      common,
-      ...all.map((option) => element('option', { value: option.value }, option.text)),
-    );
-    input.value = text;
-    return { input, read: () => (input.value === '' ? null : read(input.value)) };
-  };
-  const typed = (
-    /** @type {HTMLInputElement | HTMLTextAreaElement} */ input,
-    /** @type {(text: string) => any} */ read,
-  ) => {
-    return { input, read: () => (input.value === '' ? null : read(input.value)) };
-  };
-
-  switch (type) {
-    case 'bool':
-      return choice(
-        [
-          { value: 'true', text: 'yes' },
-          { value: 'false', text: 'no' },
-        ],
-        (chosen) => chosen === 'true',
-      );
-    case 'enum':
-      return choice(
-        (field.values ?? []).map((each) => ({ value: each, text: each })),
-        (chosen) => chosen,
-      );
-    case 'ref': {
-      const choices = refs.choices(field.entity ?? '');
-      if (!choices) return typed(element('input', { ...common, value: text }), (id) => id);
-      if (text !== '' && !choices.some(({ id }) => id === text)) choices.unshift({ id: text, name: short(text) });
-      return choice(
-        choices.map((each) => ({ value: each.id, text: each.name })),
-        (chosen) => chosen,
-      );
-    }
-    case 'int':
-    case 'float':
-      return typed(element('input', { ...common, value: text, inputmode: 'decimal' }), (typedText) => {
-        const number = Number(typedText);
-        return Number.isFinite(number) ? number : typedText;
-      });
-    case 'date':
-      return typed(element('input', { ...common, type: 'date', value: text }), (date) => date);
-    case 'datetime':
-      return typed(
-        element('input', { ...common, type: 'datetime-local', step: 0.001, value: localTime(text) }),
-        (local) => new Date(local).toISOString(),
-      );
-    case 'json':
-      return typed(
-        element(
-          'textarea',
-          { ...common, rows: 2 },
-          value === null || value === undefined ? '' : JSON.stringify(value, null, 1),
-        ),
-        parsed,
-      );
-    default: {
-      const long = (type === 'text' && !((field.max ?? Infinity) <= 300)) || /\n/.test(text);
-      const input = long
-        ? element('textarea', { ...common, rows: 2 }, text)
-        : element('input', { ...common, value: text });
-      // An empty text is a value where there must be one: the server says what it lacks.
-      return { input, read: () => (input.value === '' && !required ? null : input.value) };
-    }
-  }
-}
-
-/** @param {string} text */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`This is not JSON: ${/** @type {Error} */ (error).message}.`);
-  }
 }
 
 /**
@@ -222,11 +121,4 @@ export function copyButton(id, label, text) {
     text,
   );
   return button;
-}
-
-/** What a datetime-local input shows, in the user's own zone. @param {string} iso */
-function localTime(iso) {
-  if (iso === '') return '';
-  const date = new Date(iso);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, -1);
 }

@@ -2,7 +2,8 @@
  * The form that adds a record: one input a field, errors under their fields in the server's words.
  */
 import { element, plain, say, words } from './dom.js';
-import { editor, labelOf } from './fields.js';
+import { editor } from './editor.js';
+import { labelOf } from './fields.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field
@@ -107,7 +108,7 @@ function input(field, refs) {
     focus: () => current.input.focus(),
     reset: () => replace(constant(field)),
     redraw: () => {
-      if (document.activeElement !== current.input) replace(current.input.value);
+      if (document.activeElement !== current.input) replace(current.read());
     },
     complain: (/** @type {string | null} */ message) => {
       say(error, message);

@@ -4,7 +4,8 @@
  */
 import { same } from './cell.js';
 import { element, plain, say, words } from './dom.js';
-import { editor, labelOf, view } from './fields.js';
+import { editor } from './editor.js';
+import { labelOf, view } from './fields.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field

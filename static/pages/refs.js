@@ -2,10 +2,13 @@
  * The names of the records that fields refer to. The newest records of each entity are kept live; the name of an older one is
  * read when it is shown. Knows no table.
  */
-import { nameOf } from './fields.js';
+import { nameField } from './asked.js';
+import { nameOf, short } from './fields.js';
 
 /** Records of each entity whose names are kept live, and among which a form offers a choice. */
 const KEPT = 500;
+/** Records that are offered for a part of a name. */
+const FOUND = 20;
 /** Names that one request asks for. */
 const BATCH = 100;
 /** Names of older records that are remembered. */
@@ -32,6 +35,17 @@ export function references(entity, { api, channels, entities, link }) {
     name: (name, id) => targets.get(name)?.name(id) ?? short(id),
     /** Undefined: there are too many for a choice. @param {string} name */
     choices: (name) => targets.get(name)?.choices(),
+    /** @param {string} name @param {string} text */
+    find: async (name, text) => {
+      const target = entities.find((each) => each.name === name);
+      if (!target) return [];
+      const field = nameField(target);
+      const ask = (/** @type {object} */ where) => api.list(target.plural, { ...where, sort: '-id', limit: FOUND });
+      const asked = field && text ? ['eq', 'contains'].map((op) => ask({ [field.name]: { [op]: text } })) : [ask({})];
+      // The very name comes first, however many others have it in theirs.
+      const rows = new Map((await Promise.all(asked)).flatMap(({ items }) => items).map((row) => [row.id, row]));
+      return [...rows.values()].slice(0, FOUND).map((row) => ({ id: row.id, name: nameOf(target, row) }));
+    },
     /** @param {string} name @param {string} id */
     href: (name, id) => {
       const target = entities.find((each) => each.name === name);
@@ -62,6 +76,8 @@ function targetOf(target, { api, channels }) {
     live = new Map(rows.map((row) => [row.id, nameOf(target, row)]));
     tell();
   });
+  // There is a choice, or there are too many for one; and the names of older ones are read.
+  for (const signal of [list.hasMore, list.state]) signal.listen(tell);
   const read = async () => {
     const ids = [...wanted].filter((id) => !live.has(id)).slice(0, BATCH);
     wanted.clear();
@@ -92,6 +108,3 @@ function targetOf(target, { api, channels }) {
     listen: (changed) => void listeners.add(changed),
   };
 }
-
-/** @param {string} id */
-const short = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);

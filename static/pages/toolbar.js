@@ -1,10 +1,9 @@
 /**
  * The line above the table: search, filters as chips, the choice of columns. It changes what is asked for, and knows no rows.
  */
-import { fieldOf, nameField, operatorsOf, OP_WORDS, OWN_FIELDS } from './asked.js';
+import { fieldOf, nameField, OP_WORDS } from './asked.js';
 import { element } from './dom.js';
-import { editor, labelOf } from './fields.js';
-import { place } from './menu.js';
+import { labelOf } from './fields.js';
 
 /**
  * @typedef {import('./asked.js').Asked} Asked
@@ -24,8 +23,9 @@ const TYPED = 250;
  * @param {(asked: Asked, typed?: boolean) => void} context.ask `typed`: in the middle of a word.
  * @param {() => void} context.add
  * @param {() => void} context.exportRows
+ * @param {(error: unknown) => void} context.failed A part could not be loaded.
  */
-export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
+export function toolbar(bar, { entity, refs, asked, ask, add, exportRows, failed }) {
   const searches = entity.fields.some((field) => /** @type {any} */ (field).search) || nameField(entity) !== null;
   const find = element('input', { type: 'search', 'aria-label': 'Search', placeholder: 'Search', value: asked.find, maxlength: 256 });
   let timer = 0;
@@ -71,74 +71,31 @@ export function toolbar(bar, { entity, refs, asked, ask, add, exportRows }) {
     chips.replaceChildren(...made);
   }
 
-  /** @param {number} [at] Of the filter that is changed. */
-  function openFilter(at) {
-    const fields = [...entity.fields, ...OWN_FIELDS].filter((field) => operatorsOf(field).length > 0);
-    const first = at === undefined ? undefined : asked.filters[at];
-    const field = element('select', { 'aria-label': 'Field' }, ...fields.map(({ name }) => element('option', { value: name }, labelOf(name))));
-    if (first) field.value = first.field;
-    const op = element('select', { 'aria-label': 'Condition' });
-    const value = element('span', { class: 'value' });
-    let read = () => '';
-    const drawOps = () => {
-      const known = fieldOf(entity, field.value);
-      const ops = known ? operatorsOf(known) : [];
-      op.replaceChildren(...ops.flatMap((name) => options(name)));
-      drawValue();
-    };
-    const drawValue = () => {
-      const known = fieldOf(entity, field.value);
-      value.replaceChildren();
-      read = () => (op.value === 'null.false' ? 'false' : 'true');
-      if (!known || op.value.startsWith('null')) return;
-      const before = first?.field === known.name ? typedOf(first.value, known.type) : undefined;
-      const made = editor({ ...known, required: true, max: 1 }, before, refs, { 'aria-label': 'Value' });
-      value.append(made.input);
-      read = () => {
-        const given = made.read();
-        return given === null || given === undefined ? '' : String(given);
-      };
-    };
-    field.addEventListener('change', drawOps);
-    op.addEventListener('change', drawValue);
-    drawOps();
-    if (first) {
-      op.value = first.op === 'null' && first.value === 'false' ? 'null.false' : first.op;
-      drawValue();
+  /** What is not always needed is loaded when it is. @param {(picks: typeof import('./picks.js')) => void} open */
+  async function pick(open) {
+    try {
+      // Not in quotes: these bytes are no part of the first page.
+      open(await import(`/static/pages/picks.js`));
+    } catch (error) {
+      failed(error);
     }
-    const submit = (/** @type {SubmitEvent} */ event) => {
-      event.preventDefault();
-      const made = { field: field.value, op: op.value.split('.')[0], value: read() };
-      const others = asked.filters.filter((one, place) => place !== at && (one.field !== made.field || one.op !== made.op));
-      box.hidePopover();
-      change({ filters: [...others, made] });
-    };
-    const form = element('form', { class: 'pick', submit }, element('h2', {}, first ? 'Change the filter' : 'Show only records whose'), field, op, value, element('button', { class: 'primary' }, 'Apply'));
-    const box = popover(filter, form);
-    field.focus();
   }
 
-  function openColumns() {
-    const all = [...entity.fields, ...OWN_FIELDS];
-    const shown = new Set(columnsOf(asked, entity).map(({ name }) => name));
-    const boxes = all.map(({ name }) =>
-      element('label', {}, element('input', { type: 'checkbox', value: name, checked: shown.has(name) }), ' ', labelOf(name) || name),
-    );
-    const apply = () => {
-      const names = boxes.flatMap((box) => {
-        const input = /** @type {HTMLInputElement} */ (box.querySelector('input'));
-        return input.checked ? [input.value] : [];
-      });
-      if (names.length > 0) change({ columns: names });
-    };
-    const again = () => {
-      box.hidePopover();
-      change({ columns: null });
-    };
-    const form = element('form', { class: 'pick', change: apply }, element('h2', {}, 'Columns'), ...boxes, element('button', { type: 'button', click: again }, 'As at first'));
-    const box = popover(columns, form);
-    boxes[0].querySelector('input')?.focus();
-  }
+  /** @param {number} [at] Of the filter that is changed. */
+  const openFilter = (at) =>
+    pick(({ pickFilter }) => {
+      const apply = (/** @type {Filter} */ made) => {
+        const others = asked.filters.filter((one, place) => place !== at && (one.field !== made.field || one.op !== made.op));
+        change({ filters: [...others, made] });
+      };
+      pickFilter(filter, { entity, refs, first: at === undefined ? undefined : asked.filters[at], apply });
+    });
+
+  const openColumns = () =>
+    pick(({ pickColumns }) => {
+      const shown = new Set(columnsOf(asked, entity).map(({ name }) => name));
+      pickColumns(columns, { entity, shown, apply: (names) => change({ columns: names }) });
+    });
 
   draw();
   return {
@@ -170,15 +127,6 @@ export function columnsOf({ columns }, entity) {
   return columns.flatMap((name) => fieldOf(entity, name) ?? []);
 }
 
-/** @param {string} value @param {string} type */
-const typedOf = (value, type) => (type === 'bool' ? value === 'true' : value);
-
-/** @param {string} op */
-function options(op) {
-  if (op !== 'null') return [element('option', { value: op }, OP_WORDS[op])];
-  return [element('option', { value: 'null' }, 'is empty'), element('option', { value: 'null.false' }, 'is not empty')];
-}
-
 /** @param {Filter} filter @param {Entity} entity @param {import('./fields.js').Refs} refs */
 function inWords({ field, op, value }, entity, refs) {
   const known = fieldOf(entity, field);
@@ -186,16 +134,4 @@ function inWords({ field, op, value }, entity, refs) {
   if (op === 'null') return `${label} ${value === 'false' ? 'is not empty' : 'is empty'}`;
   const shown = known?.type === 'ref' ? refs.name(known.entity ?? '', value) : known?.type === 'bool' ? (value === 'true' ? 'yes' : 'no') : value;
   return `${label} ${OP_WORDS[op]} ${shown === '' ? '“”' : shown}`;
-}
-
-/** @param {HTMLElement} button @param {HTMLFormElement} form */
-function popover(button, form) {
-  const box = element('div', { class: 'popover', popover: 'auto', role: 'dialog', 'aria-label': form.querySelector('h2')?.textContent }, form);
-  box.addEventListener('toggle', (event) => {
-    if (/** @type {ToggleEvent} */ (event).newState === 'closed') box.remove();
-  });
-  document.body.append(box);
-  box.showPopover();
-  place(box, button);
-  return box;
 }

@@ -32,7 +32,7 @@ test('every module is sent without its comments, and is the same program', async
 });
 
 /** Loaded only where a page asks for one connection of all tabs, or its user for a file: no page begins with them or with what only they need. */
-const ASKED = /\/(shared|export|bulk|compare|leased|keys|form)\.js$/;
+const ASKED = /\/(shared|export|bulk|compare|leased|keys|form|picks)\.js$/;
 
 /** Tells a bundler where `/static/` is, and where it stops. */
 const SERVED = {
@@ -54,7 +54,7 @@ test('the modules of a page are sent as one, each once, and the page needs nothi
     const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length));
     const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
     assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.map((path) => path.replaceAll('/', '_')).sort(), name);
-    assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/(export|bulk|compare|leased|keys|form))\.js`)/m, name);
+    assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/(export|bulk|compare|leased|keys|form|picks))\.js`)/m, name);
     transformSync(packed, { format: 'esm' });
   }
 });
