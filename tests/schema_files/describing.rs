@@ -76,7 +76,7 @@ fn the_canonical_form_ignores_the_order_of_files_and_nothing_else() {
         ("{ type = \"date\" }", "{ type = \"date\", default = \"now\" }"),
         ("[\"status\", \"due\"]", "[\"due\", \"status\"]"),
         ("label  = \"title\"", "label = \"status\""),
-        ("entity = \"Task\"", "entity = \"Task\"\nhistory = \"90d\""),
+        ("history = \"30d\"", "history = \"90d\""),
         ("project == null && user != null", "project == null"),
         ("tags     =", "labels ="),
         ("entity = \"Task\"", "entity = \"Task\"\nplural = \"todo\""),
