@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::app::Client;
 use crate::support::process::{Ended, Process, ended, tidewire};
 
 /// A project as `tidewire new` makes it.
@@ -106,38 +108,118 @@ async fn a_running_server_is_reported_and_reached() {
     assert!(line(&told, "ok", "data").contains("is in use by process"), "{}", told.stdout);
     assert!(line(&told, "ok", "port").contains("this project's server"), "{}", told.stdout);
     assert!(line(&told, "ok", "database").contains("journal_mode=wal"), "{}", told.stdout);
-    for topic in ["url", "url clock", "websocket", "long poll"] {
+    for topic in ["url", "url clock", "websocket", "stream", "long poll"] {
         line(&told, "ok", topic);
     }
 }
 
-#[tokio::test]
-async fn doctor_does_not_blame_a_proxy_for_an_answer_caused_by_rules() {
-    let folder = tempfile::tempdir().unwrap();
-    let schemas = folder.path().join("schemas");
+/// A project whose entities no anonymous caller can read.
+async fn closed(folder: &Path) -> PathBuf {
+    let project = project(folder).await;
+    let schemas = project.join("schemas");
+    std::fs::remove_dir_all(&schemas).unwrap();
     std::fs::create_dir(&schemas).unwrap();
-    let write = |name: &str, rule: &str| {
-        let text = format!(
-            "entity = \"{name}\"\n[fields]\nowner = {{ type = \"ref\", entity = \"User\" }}\n[access]\nread = \"{rule}\"\n"
-        );
-        std::fs::write(schemas.join(format!("{name}.toml")), text).unwrap();
-    };
-    write("User", "user != null");
-    std::fs::write(schemas.join("User.toml"), "entity = \"User\"\n[access]\nread = \"user != null\"\n")
-        .unwrap();
-    write("Closed", "user != null");
-    // A poll without a view is answered at once where what is seen depends on who asks.
-    for (name, words) in
-        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it waited: answered after ")]
-    {
-        if let Some(name) = name {
-            write(name, "owner == null || owner == user.id");
+    let text = "entity = \"Note\"\n[fields]\ntext = { type = \"text\" }\n[access]\nread = \"user != null\"\n";
+    std::fs::write(schemas.join("note.toml"), text).unwrap();
+    project
+}
+
+const OF_A_SERVER: [&str; 3] = ["websocket", "stream", "long poll"];
+
+#[tokio::test]
+async fn nothing_needs_to_be_readable_for_the_checks_of_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = closed(folder.path()).await;
+    let mut command = tidewire(&project);
+    command.args(["dev", "--listen", "127.0.0.1:0", "--set", "realtime.stream_heartbeat=1s"]);
+    let process = Process::of(&mut command).await;
+    let told = doctor(folder.path(), &["--url", &format!("http://{}", process.address), "--wait", "2"]).await;
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    for (topic, words) in OF_A_SERVER.into_iter().zip([
+        "a ping was answered; it stayed open for 2 s",
+        "and the next in time",
+        "it waited: answered after 2",
+    ]) {
+        assert!(line(&told, "ok", topic).contains(words), "{topic}: {}", told.stdout);
+    }
+}
+
+/// `tidewire serve` with settings, and its first user if it should have one.
+async fn serving(project: &Path, settings: &[&str], user: Option<&str>) -> (Process, String) {
+    let mut command = tidewire(project);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    let mut process = Process::of(&mut command).await;
+    let mut token = String::new();
+    if let Some(name) = user {
+        let told = process.printed("Stop with").await;
+        let link = told.split("/_/register#").nth(1).expect(&told).split_whitespace().next();
+        let account = json!({"name": name, "password": "a correct horse", "link": link});
+        let api = Client::new(process.address);
+        let made = api.call("POST", "/api/auth/register", account).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        token = made.json["token"].as_str().unwrap().to_owned();
+    }
+    (process, token)
+}
+
+#[tokio::test]
+async fn a_server_without_anonymous_callers_is_well_and_a_token_opens_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = closed(folder.path()).await;
+    let settings = ["auth.anonymous=false", "auth.token_wait=1s"];
+    let (process, token) = serving(&project, &settings, Some("ada")).await;
+    let url = format!("http://{}", process.address);
+    let told = doctor(folder.path(), &["--url", &url, "--wait", "2"]).await;
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    assert!(told.stdout.contains("\n0 errors, 0 warnings"), "{}", told.stdout);
+    for (topic, words) in OF_A_SERVER.into_iter().zip([
+        "the server wants a token first, and ends a socket without one, after 1.",
+        "not checked: the server opens it only after a login (`UNAUTHENTICATED`); TIDEWIRE_TOKEN",
+        "not checked: the server opens it only after a login (`UNAUTHENTICATED`); TIDEWIRE_TOKEN",
+    ]) {
+        assert!(line(&told, "ok", topic).contains(words), "{topic}: {}", told.stdout);
+    }
+    for (token, code, verdict, words) in [
+        (&*token, 0, "ok", ["stayed open for 2 s", "its first event came", "it waited: answered"]),
+        ("nonsense", 1, "error", ["refuses the token in TIDEWIRE_TOKEN"; 3]),
+    ] {
+        let mut command = tidewire(folder.path());
+        command.args(["doctor", "--url", &url, "--wait", "2"]).env("TIDEWIRE_TOKEN", token);
+        let told = ended(&mut command).await;
+        assert_eq!(told.code, code, "{}", told.stdout);
+        for (topic, words) in OF_A_SERVER.into_iter().zip(words) {
+            assert!(line(&told, verdict, topic).contains(words), "{topic}: {}", told.stdout);
         }
-        let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "127.0.0.1:0"])).await;
-        let told =
-            doctor(folder.path(), &["--url", &format!("http://{}", process.address), "--wait", "1"]).await;
+    }
+}
+
+/// Behind a proxy without a fault, so that what is reported is of the server.
+#[tokio::test]
+async fn refusals_of_the_server_are_reported_with_their_codes_and_no_proxy_is_blamed() {
+    type Case = (&'static [&'static str], Option<&'static str>, usize, &'static str);
+    let cases: [Case; 4] = [
+        (&[], None, 3, "SETUP_REQUIRED"),
+        (&["http.stream_openings=1", "trusted_proxies=127.0.0.1/32"], Some("ada"), 2, "RATE_LIMITED"),
+        (&["auth.token_wait=0ms", "auth.anonymous=false"], Some("ada"), 0, "UNAUTHENTICATED"),
+        (&["realtime.connections=1"], Some("ada"), 2, "CONNECTION_LIMIT"),
+    ];
+    for (settings, user, count, code) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let project = closed(folder.path()).await;
+        let (process, _) = serving(&project, &[settings, &["allowed_hosts=127.0.0.1"]].concat(), user).await;
+        let url = format!("http://{}", Proxy::Faithful.start(process.address).await);
+        let told = doctor(folder.path(), &["--url", &url, "--wait", "2"]).await;
         assert_eq!(told.code, 0, "{}", told.stdout);
-        assert!(line(&told, "ok", "long poll").contains(words), "{}", told.stdout);
+        assert!(!told.stdout.contains("proxy"), "{}", told.stdout);
+        let refused = told.stdout.lines().filter(|line| line.starts_with("warning ")).collect::<Vec<_>>();
+        assert_eq!(refused.len(), count, "{}", told.stdout);
+        for line in refused {
+            assert!(line.contains(&format!("the server itself refuses it: `{code}`")), "{}", told.stdout);
+        }
+        assert!(told.stdout.contains(code), "{}", told.stdout);
         process.kill().await;
     }
 }
@@ -150,8 +232,8 @@ async fn a_wait_beyond_the_servers_is_its_own_refusal_and_no_proxys() {
     command.args(["dev", "--listen", "127.0.0.1:0", "--set", "realtime.poll_wait=2s"]);
     let process = Process::of(&mut command).await;
     let told = doctor(folder.path(), &["--url", &format!("http://{}", process.address), "--wait", "3"]).await;
-    let line = line(&told, "error", "long poll");
-    assert!(line.contains("the server refuses it: `BAD_QUERY`") && line.contains("--wait"), "{line}");
+    let line = line(&told, "warning", "long poll");
+    assert!(line.contains("the server refuses to wait so long") && line.contains("--wait"), "{line}");
     assert!(!line.contains("proxy"), "{line}");
 }
 
@@ -272,6 +354,10 @@ enum Proxy {
     DropsUpgrade,
     /// Answers 504 instead of waiting.
     GivesUp,
+    /// Ends a connection that is silent for half a second, also one that was upgraded.
+    Hasty,
+    /// Passes what comes at once, and keeps what comes later.
+    KeepsTheRest,
     NoServer,
     OldClock,
     /// Puts the server's own address into `Host`, as many do by default.
@@ -308,6 +394,8 @@ impl Proxy {
             | Proxy::Faithful
             | Proxy::Buffers
             | Proxy::DropsUpgrade
+            | Proxy::Hasty
+            | Proxy::KeepsTheRest
             | Proxy::OldClock
             | Proxy::RewritesHost => None,
         };
@@ -329,6 +417,8 @@ impl Proxy {
         let mut lines: Vec<&str> = request.trim_end().lines().filter(drops).collect();
         let keeps = upgrades && self != Proxy::DropsUpgrade;
         lines.push(if keeps { "Connection: Upgrade" } else { "Connection: close" });
+        // Another machine, for a server that trusts this proxy.
+        lines.push("X-Forwarded-For: 203.0.113.7");
         let host = format!("Host: {server}");
         if self == Proxy::RewritesHost {
             lines.push(&host);
@@ -351,6 +441,12 @@ impl Proxy {
         if keeps && self == Proxy::Buffers {
             let mut kept = Vec::new();
             let _ = upstream.read_to_end(&mut kept).await;
+        } else if matches!(self, Proxy::Hasty | Proxy::KeepsTheRest) {
+            let passing = tokio::io::copy_bidirectional(&mut client, &mut upstream);
+            let _ = tokio::time::timeout(Duration::from_millis(500), passing).await;
+            if self == Proxy::KeepsTheRest {
+                let _ = upstream.read_to_end(&mut Vec::new()).await;
+            }
         } else {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
         }
@@ -375,6 +471,7 @@ async fn faults_of_a_proxy_are_reported_with_the_setting_to_change() {
     let project = project(folder.path()).await;
     let mut command = tidewire(&project);
     command.args(["dev", "--listen", "127.0.0.1:0", "--set", "allowed_hosts=127.0.0.1"]);
+    command.args(["--set", "realtime.stream_heartbeat=1s"]);
     let process = Process::of(&mut command).await;
     let elsewhere = tempfile::tempdir().unwrap();
     for (proxy, code, verdict, topic, words, advice) in [
@@ -389,6 +486,16 @@ async fn faults_of_a_proxy_are_reported_with_the_setting_to_change() {
             "proxy_set_header Upgrade $http_upgrade",
         ),
         (Proxy::GivesUp, 1, "error", "long poll", "answered 504", "proxy_read_timeout"),
+        (Proxy::Hasty, 1, "error", "websocket", "it was ended after 0.", "timeout tunnel"),
+        (Proxy::Hasty, 1, "error", "stream", "it was ended after 0.", "proxy_read_timeout"),
+        (
+            Proxy::KeepsTheRest,
+            1,
+            "error",
+            "stream",
+            "after its first event nothing came for 4 s: a proxy in between buffers",
+            "proxy_buffering off",
+        ),
         (Proxy::NoServer, 1, "error", "url", "it does not reach the server", "`listen`"),
         (Proxy::OldClock, 0, "warning", "url clock", "behind this machine's", "NTP"),
         (Proxy::Stranger, 1, "error", "url", "not as Tidewire does", "check the address"),

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::app::Client;
 use crate::support::encrypted::{ask, connect, tls_file};
-use crate::support::process::{Ended, Process, ended, tidewire};
+use crate::support::process::{Ended, Process, ended, plain_schemas, tidewire};
 use crate::support::socket::{PATIENCE, Socket};
 use crate::support::stream::EventSource;
 
@@ -366,19 +366,16 @@ async fn the_doctor_finds_nothing_wrong_with_the_proxies_of_the_page() {
 const UPGRADE_OF_NGINX: Change = ("proxy_set_header Upgrade $http_upgrade;", "");
 const HOST_OF_NGINX: [Change; 2] =
     [("proxy_set_header Host $http_host;", ""), ("proxy_set_header X-Forwarded-Host $http_host;", "")];
-/// Streams in a place of their own, as nginx passes them by itself: by HTTP 1.0, which has no chunks, so that it waits for a buffer.
+/// Streams as nginx passes them by itself: by HTTP 1.0, which has no chunks, so that it waits for a buffer.
 const STREAMS_OF_NGINX: Change = (
-    "location / {",
-    "location /sse {\n        proxy_pass http://127.0.0.1:8080;\n        proxy_set_header Host $http_host;\n        \
-     proxy_ignore_headers X-Accel-Buffering;\n    }\n    location / {",
+    "location = /sse {",
+    "location = /sse {\n        proxy_http_version 1.0;\n        proxy_set_header Host $http_host;\n        \
+     proxy_buffering on;\n        proxy_ignore_headers X-Accel-Buffering;",
 );
 /// Streams are ended before the server speaks again.
-const HASTE_OF_NGINX: Change = (
-    "location / {",
-    "location /sse {\n        proxy_pass http://127.0.0.1:8080;\n        proxy_set_header Host $http_host;\n        \
-     proxy_read_timeout 500ms;\n    }\n    location / {",
-);
-const CADDY: &str = "reverse_proxy 127.0.0.1:8080";
+const HASTE_OF_NGINX: Change = ("location = /sse {", "location = /sse {\n        proxy_read_timeout 500ms;");
+const EARLY: &str = "s: a proxy in between gives up too early";
+const CADDY: &str = "reverse_proxy 127.0.0.1:8080\n";
 
 #[tokio::test]
 async fn each_usual_mistake_is_told_from_the_others() {
@@ -389,7 +386,7 @@ async fn each_usual_mistake_is_told_from_the_others() {
         (Nginx, &[UPGRADE_OF_NGINX], "websocket", "/ws answers 400"),
         (
             Caddy,
-            &[(CADDY, "reverse_proxy 127.0.0.1:8080 {\n\t\theader_up -Upgrade\n\t}")],
+            &[(CADDY, "reverse_proxy 127.0.0.1:8080 {\n\t\theader_up -Upgrade\n\t}\n")],
             "websocket",
             "/ws answers",
         ),
@@ -400,14 +397,14 @@ async fn each_usual_mistake_is_told_from_the_others() {
             "/ws answers",
         ),
         (Nginx, &[STREAMS_OF_NGINX], "stream", "a proxy in between buffers"),
-        (Nginx, &[HASTE_OF_NGINX], "stream", "after its first event nothing came"),
-        (Nginx, &[("75s", "2s")], "long poll", "answered 504"),
+        (Nginx, &[HASTE_OF_NGINX], "stream", EARLY),
+        (HaProxy, &[("timeout tunnel 75s", "timeout tunnel 2s")], "websocket", EARLY),
         (HaProxy, &[("timeout server 75s", "timeout server 2s")], "long poll", "answered 504"),
         (
             Caddy,
             &[(
                 CADDY,
-                "reverse_proxy 127.0.0.1:8080 {\n\t\ttransport http {\n\t\t\tresponse_header_timeout 2s\n\t\t}\n\t}",
+                "reverse_proxy 127.0.0.1:8080 {\n\t\ttransport http {\n\t\t\tresponse_header_timeout 2s\n\t\t}\n\t}\n",
             )],
             "long poll",
             "answered 50",
@@ -417,7 +414,7 @@ async fn each_usual_mistake_is_told_from_the_others() {
             Caddy,
             &[(
                 CADDY,
-                "reverse_proxy 127.0.0.1:8080 {\n\t\theader_up Host {upstream_hostport}\n\t\theader_up -X-Forwarded-Host\n\t}",
+                "reverse_proxy 127.0.0.1:8080 {\n\t\theader_up Host {upstream_hostport}\n\t\theader_up -X-Forwarded-Host\n\t}\n",
             )],
             "websocket",
             "sees another host",
@@ -444,5 +441,89 @@ async fn each_usual_mistake_is_told_from_the_others() {
             told.stdout
         );
         assert_eq!(told.code, 1, "{}", told.stdout);
+    }
+}
+
+/// The server is silent for longer than the proxy waits.
+#[tokio::test]
+async fn impatience_is_found_on_every_way_at_once() {
+    let (_folder, process) = server(&["realtime.stream_heartbeat=10s"]).await;
+    for (kind, changes, all) in [
+        (Nginx, &[("75s", "2s")][..], true),
+        (
+            HaProxy,
+            &[("timeout server 75s", "timeout server 2s"), ("timeout tunnel 75s", "timeout tunnel 2s")],
+            true,
+        ),
+        // Of HAProxy, this one holds for streams and polls.
+        (HaProxy, &[("timeout server 75s", "timeout server 2s")], false),
+    ] {
+        let proxy = Proxy::start(kind, changes, process.address).await;
+        let told = doctor(&proxy, "4").await;
+        let found = complaints(&told);
+        let mut expected = vec![("stream", EARLY), ("long poll", "answered 504")];
+        if all {
+            expected.insert(0, ("websocket", EARLY));
+        }
+        assert_eq!(found.len(), expected.len(), "{kind:?}:\n{}", told.stdout);
+        for ((about, said), (topic, words)) in found.iter().zip(expected) {
+            assert!(*about == topic && said.contains(words), "{kind:?}, {topic}:\n{}", told.stdout);
+        }
+        assert_eq!(
+            told.stdout.matches("let the proxy wait longer than").count(),
+            found.len(),
+            "{}",
+            told.stdout
+        );
+    }
+}
+
+/// A browser gives up an `EventSource` after any other status.
+#[tokio::test]
+async fn a_stream_that_comes_back_while_the_server_restarts_gets_no_error() {
+    let (folder, process) = server(&[]).await;
+    let port = process.address.port();
+    let mut proxies = Vec::new();
+    for kind in KINDS {
+        proxies.push((kind, Proxy::start(kind, &[], process.address).await));
+    }
+    process.kill().await;
+    for (kind, proxy) in &proxies {
+        let client = Client::new(proxy.address);
+        let away = client.call("GET", "/sse?channel=entity:Task", Value::Null).await;
+        assert_eq!((away.status, away.header("content-type")), (200, "text/event-stream"), "{kind:?}");
+        assert_eq!(away.text, "retry: 2000\n\n", "{kind:?}");
+        let other = client.call("GET", "/api/tasks", Value::Null).await;
+        assert!(matches!(other.status, 502 | 503), "{kind:?}: other requests learn of it: {}", other.status);
+    }
+    let _process = Process::with(&folder.path().join("data"), port, |command| {
+        command.args(["--set", "allowed_hosts=127.0.0.1", "--set", "trusted_proxies=127.0.0.1/32"]);
+    })
+    .await;
+    for (_, proxy) in &proxies {
+        let client = Client::new(proxy.address);
+        let mut stream = EventSource::open(client.request("GET", "/sse?channel=entity:Task")).await;
+        stream.expect("welcome").await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_passes_the_proxies_of_the_page_unchanged() {
+    let (_folder, process) = server(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tidewire(folder.path());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--set", "allowed_hosts=127.0.0.1", "--schemas"]);
+    let waiting = Process::of(command.arg(plain_schemas())).await;
+    for kind in KINDS {
+        for (server, path, status, code) in [
+            (&process, "/sse?channels=x", 400, "BAD_QUERY"),
+            (&process, "/sse?token=nonsense", 401, "UNAUTHENTICATED"),
+            (&waiting, "/sse?channel=entity:Task", 503, "SETUP_REQUIRED"),
+        ] {
+            let proxy = Proxy::start(kind, &[], server.address).await;
+            let answer = Client::new(proxy.address).call("GET", path, Value::Null).await;
+            let said = (answer.status, answer.json["code"].as_str());
+            assert_eq!(said, (status, Some(code)), "{kind:?} {path}: {}", answer.text);
+        }
     }
 }

@@ -382,7 +382,8 @@ pub struct DoctorArguments {
     /// Also check a running server at this address, as browsers reach it: through the reverse proxy.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Seconds that the tests of a long poll and of a stream (/sse) take; 25 also finds proxies that time out early.
+    /// Seconds for which a socket, a stream (/sse) and a long poll are kept open; 25 also finds proxies that time out early.
+    /// Where the server lets in only callers with a login, TIDEWIRE_TOKEN is a token for these tests.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     pub wait: u64,
     #[command(flatten)]

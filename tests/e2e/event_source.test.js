@@ -1,8 +1,10 @@
 /**
- * A plain `EventSource` is all that the page has. It is logged in by a cookie, the server restarts under it, and it misses nothing.
+ * A plain `EventSource` is all that the page has. It is logged in by a cookie, the server restarts under it, and it misses nothing,
+ * also behind a proxy that answers while the server is away.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { nginx } from './nginx.js';
 import { PASSWORD, inContext } from './notes.js';
 import { stage } from './stage.js';
 
@@ -16,9 +18,26 @@ read = "user != null"
 create = "user != null"
 `,
 };
-const { server, chrome } = stage(SCHEMAS, { command: 'serve', settings: ['auth.register=open'] });
+const { server, chrome } = stage(SCHEMAS, {
+  command: 'serve',
+  settings: ['auth.register=open', 'allowed_hosts=127.0.0.1', 'trusted_proxies=127.0.0.1/32'],
+});
 
-test('an EventSource with a cookie survives restarts of the server without a line of code, and misses nothing', async () => {
+const survives = 'survives restarts of the server without a line of code, and misses nothing';
+
+test(`an EventSource with a cookie ${survives}`, () => story(server().address));
+
+test(`behind nginx, an EventSource with a cookie ${survives}`, async () => {
+  const proxy = await nginx(server().address);
+  try {
+    await story(proxy.address);
+  } finally {
+    await proxy.end();
+  }
+});
+
+/** @param {string} origin What the browser opens: the server, or a proxy. */
+async function story(origin) {
   const ada = await server().found('ada', PASSWORD);
   await server().auth('register', { name: 'ben', password: PASSWORD });
   const written = [];
@@ -35,7 +54,7 @@ test('an EventSource with a cookie survives restarts of the server without a lin
 
   await inContext(chrome(), async (context) => {
     const page = await context.newPage();
-    await page.goto(`${server().address}/_/login`);
+    await page.goto(`${origin}/_/login`);
     const status = await page.evaluate(async (password) => {
       const body = JSON.stringify({ name: 'ben', password, cookie: true });
       const answer = await fetch('/api/auth/login', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
@@ -48,9 +67,12 @@ test('an EventSource with a cookie survives restarts of the server without a lin
     // This is the whole client.
     await page.evaluate(() => {
       window.heard = [];
+      window.opened = 0;
       window.source = new EventSource('/sse?channel=entity:Note&snapshot=true');
       for (const type of ['welcome', 'subscribed', 'snapshot', 'entity:created', 'pong', 'error'])
         source.addEventListener(type, ({ data }) => data && heard.push(JSON.parse(data)));
+      // Not a part of the client: what the story waits for.
+      source.addEventListener('open', () => opened++);
     });
     const heard = () => page.evaluate(() => window.heard);
     const hears = (text) =>
@@ -62,7 +84,12 @@ test('an EventSource with a cookie survives restarts of the server without a lin
 
     const missed = [];
     for (const end of ['kill', 'stop']) {
+      const before = await page.evaluate(() => opened);
       await server()[end]();
+      if (origin !== server().address) {
+        // The proxy answered it at least once, and it tries again.
+        await page.waitForFunction((before) => opened > before, before, { timeout: 60_000 });
+      }
       await isAway();
       // It cannot come back before what it should miss is written.
       await context.setOffline(true);
@@ -87,4 +114,4 @@ test('an EventSource with a cookie survives restarts of the server without a lin
     assert.ok(!people.has(null), 'each time as ben');
     assert.deepEqual(of('error'), []);
   });
-});
+}

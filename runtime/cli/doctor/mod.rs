@@ -5,9 +5,11 @@
 mod finding;
 mod machine;
 mod project;
+mod refusal;
 mod remote;
 mod socket;
 mod stream;
+mod verdict;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The few words that the doctor says over an upgraded connection, and how long the answers take.
+//! The few words that the doctor says over an upgraded connection, how long the answers take, and how long it stays open.
 //!
 //! Knows no URL and no proxy.
 
@@ -9,12 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Response, Upgraded};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::refusal::Refusal;
 use crate::env::Env;
 
 /// What is there is sent at once; whatever takes longer was held back.
@@ -23,12 +24,28 @@ pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 /// What came back.
 pub(super) enum Heard {
     /// `connected` after this time, and a pong.
-    Everything(Duration),
+    Everything(Duration, Kept),
+    /// A pong after this time, and no `connected`: the server wants a token first.
+    OnlyPong(Duration, Kept),
     Nothing,
     /// `connected`, but no pong.
     NoAnswer,
-    /// An `error` instead, with this code.
-    Refused(String),
+    /// An `error` instead.
+    Refused(Refusal),
+    /// The end, after this time.
+    Ended(Duration),
+}
+
+/// What became of a socket on which the doctor said nothing more.
+pub(super) enum Kept {
+    /// It was open as long as it should be.
+    Open,
+    /// The server ended it after this time, and said why.
+    Refused(Duration, Refusal),
+    /// The server closed it with a code.
+    Closed(u16),
+    /// It was cut off after this time.
+    Cut(Duration),
 }
 
 /// Sixteen random bytes, as a handshake wants them.
@@ -41,45 +58,73 @@ pub(super) fn accept(key: &str) -> String {
     derive_accept_key(key.as_bytes())
 }
 
-/// Waits for `connected`, sends a ping and waits for its pong.
-pub(super) async fn talk(response: Response) -> Heard {
+/// Sends a ping, waits for `connected` and the pong, and then keeps the socket open for the rest of `wait`.
+pub(super) async fn talk(response: Response, wait: Duration) -> Heard {
     let started = Instant::now();
     let Ok(upgraded) = response.upgrade().await else { return Heard::Nothing };
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
-    let elapsed = match next(&mut socket).await {
-        Some(frame) if frame["type"] == "connected" => started.elapsed(),
-        Some(frame) => {
-            return Heard::Refused(frame["payload"]["code"].as_str().unwrap_or_default().to_owned());
-        }
-        None => return Heard::Nothing,
-    };
-    let sent = socket.send(Message::text(r#"{"type":"ping","requestId":"doctor"}"#)).await;
-    let answered = async {
-        while let Some(frame) = next(&mut socket).await {
-            if frame["type"] == "pong" && frame["requestId"] == "doctor" {
-                return true;
+    // A server that wants a token answers a ping before `connected`. Where this fails, reading says why.
+    let _ = socket.send(Message::text(r#"{"type":"ping","requestId":"doctor"}"#)).await;
+    let mut connected = None;
+    loop {
+        match timeout(AT_ONCE, next(&mut socket)).await {
+            Err(_) if connected.is_some() => return Heard::NoAnswer,
+            Err(_) => return Heard::Nothing,
+            Ok(Said::Close(_) | Said::End) => return Heard::Ended(started.elapsed()),
+            Ok(Said::Frame(frame)) if frame["type"] == "connected" => connected = Some(started.elapsed()),
+            Ok(Said::Frame(frame)) if frame["type"] == "pong" && frame["requestId"] == "doctor" => break,
+            Ok(Said::Frame(frame)) => {
+                if let Some(refusal) = Refusal::of_frame(&frame) {
+                    return Heard::Refused(refusal);
+                }
             }
         }
-        false
-    };
-    if sent.is_err() || !answered.await {
-        return Heard::NoAnswer;
     }
+    let answered = started.elapsed();
+    let kept = kept(&mut socket, started, wait).await;
     // A server that is gone needs no close frame.
     let _ = timeout(AT_ONCE, socket.close(None)).await;
-    Heard::Everything(elapsed)
+    match connected {
+        Some(after) => Heard::Everything(after, kept),
+        None => Heard::OnlyPong(answered, kept),
+    }
 }
 
-/// The next text frame, if one comes at once.
-async fn next(socket: &mut WebSocketStream<Upgraded>) -> Option<Value> {
-    let text = async {
+async fn kept(socket: &mut WebSocketStream<Upgraded>, started: Instant, wait: Duration) -> Kept {
+    let ended = async {
         loop {
-            match socket.next().await {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).ok(),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return None,
+            match next(socket).await {
+                Said::Frame(frame) => {
+                    if let Some(refusal) = Refusal::of_frame(&frame) {
+                        return Kept::Refused(started.elapsed(), refusal);
+                    }
+                }
+                Said::Close(code) => return Kept::Closed(code),
+                Said::End => return Kept::Cut(started.elapsed()),
             }
         }
     };
-    timeout(AT_ONCE, text).await.ok().flatten()
+    timeout_at(started + wait, ended).await.unwrap_or(Kept::Open)
+}
+
+enum Said {
+    Frame(Value),
+    /// 1005, where it names no code.
+    Close(u16),
+    End,
+}
+
+async fn next(socket: &mut WebSocketStream<Upgraded>) -> Said {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return Said::Frame(serde_json::from_str(&text).unwrap_or_default());
+            }
+            Some(Ok(Message::Close(frame))) => {
+                return Said::Close(frame.map_or(1005, |frame| frame.code.into()));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Said::End,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The first events of a stream of server-sent events, and how long they take.
+//! The events of a stream of server-sent events, how long they take, and how long it stays open.
 //!
 //! Knows no URL and no proxy.
 
@@ -7,21 +7,26 @@ use std::time::Duration;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::refusal::Refusal;
 use super::socket::AT_ONCE;
 
-/// The first event is shorter than this.
+/// An event is shorter than this.
 const MOST: usize = 64 * 1024;
 
 /// What came of a stream.
 pub(super) enum Flow {
-    /// The first event, after this time. When the server speaks again in time, that came, too.
+    /// The first event, after this time, and the stream stayed open. When the server speaks again in time, that came, too.
     Began { after: Duration, next: NextBeat },
     /// The head of the answer, and no event.
     HeldBack,
     /// The first event, and not what the server says after so much silence.
     FellSilent(Duration),
+    /// The end, after this time.
+    Ended(Duration),
+    /// The server ended it, and said why.
+    Refused(Refusal),
     /// An answer that is no stream.
     Other(String),
 }
@@ -33,51 +38,82 @@ pub(super) enum NextBeat {
     Later(Duration),
 }
 
-/// Waits for the event `welcome`, which the server sends before all others, and then for its next word, if that is due within
-/// `wait`.
-pub(super) async fn first_events(mut response: Response, wait: Duration) -> Flow {
+/// Waits for the event `welcome`, which the server sends before all others. Then it keeps the stream open for the rest of `wait`,
+/// and waits for the server's next word, if that is due by then.
+pub(super) async fn follow(response: Response, wait: Duration) -> Flow {
     let started = Instant::now();
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("text/event-stream") {
         return Flow::Other(kind.to_owned());
     }
-    let Ok(Some(silence)) = timeout(AT_ONCE, welcome(&mut response)).await else { return Flow::HeldBack };
-    let after = started.elapsed();
-    if silence > wait {
-        return Flow::Began { after, next: NextBeat::Later(silence) };
-    }
-    // What follows `welcome` at once came with it or comes now. Only what comes later than that is the server's next word.
-    let due = started + silence;
-    let spoke = async {
-        loop {
-            match response.chunk().await {
-                Ok(Some(_)) if Instant::now() + AT_ONCE / 4 >= due => return true,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return false,
+    let mut events = Events { response, heard: Vec::new() };
+    let silence = match timeout(AT_ONCE, events.welcome()).await {
+        Err(_) => return Flow::HeldBack,
+        Ok(Welcome::End) => return Flow::Ended(started.elapsed()),
+        Ok(Welcome::Refused(refusal)) => return Flow::Refused(refusal),
+        Ok(Welcome::Came(silence)) => silence,
+    };
+    let (after, due, is_due) = (started.elapsed(), started + silence, silence <= wait);
+    let mut came = false;
+    loop {
+        let late = if is_due && !came { due + AT_ONCE } else { started };
+        match timeout_at(late.max(started + wait), events.next()).await {
+            Err(_) if is_due && !came => return Flow::FellSilent(silence),
+            Err(_) if is_due => return Flow::Began { after, next: NextBeat::Came },
+            Err(_) => return Flow::Began { after, next: NextBeat::Later(silence) },
+            Ok(None) => return Flow::Ended(started.elapsed()),
+            Ok(Some(frame)) => {
+                if let Some(refusal) = Refusal::of_frame(&frame) {
+                    return Flow::Refused(refusal);
+                }
+                // What follows `welcome` at once came with it. Only what comes later is the server's next word.
+                came |= Instant::now() + AT_ONCE / 4 >= due;
             }
         }
-    };
-    match timeout(silence + AT_ONCE, spoke).await {
-        Ok(true) => Flow::Began { after, next: NextBeat::Came },
-        Ok(false) | Err(_) => Flow::FellSilent(silence),
     }
 }
 
-/// After how much silence the server speaks again, as the first event says.
-async fn welcome(response: &mut Response) -> Option<Duration> {
-    let mut heard = Vec::new();
-    while let Ok(Some(bytes)) = response.chunk().await {
-        heard.extend_from_slice(&bytes);
-        let text = String::from_utf8_lossy(&heard);
-        let event = text.split_once("event: welcome\n").and_then(|(_, rest)| rest.split_once("\n\n"));
-        if let Some((lines, _)) = event {
-            let data = lines.lines().find_map(|line| line.strip_prefix("data: "))?;
-            let frame: Value = serde_json::from_str(data).ok()?;
-            return frame["payload"]["heartbeat"].as_u64().map(Duration::from_millis);
+struct Events {
+    response: Response,
+    heard: Vec<u8>,
+}
+
+enum Welcome {
+    /// After how much silence the server speaks again.
+    Came(Duration),
+    Refused(Refusal),
+    End,
+}
+
+impl Events {
+    async fn welcome(&mut self) -> Welcome {
+        while let Some(frame) = self.next().await {
+            if let Some(refusal) = Refusal::of_frame(&frame) {
+                return Welcome::Refused(refusal);
+            }
+            if let (true, Some(silence)) =
+                (frame["type"] == "welcome", frame["payload"]["heartbeat"].as_u64())
+            {
+                return Welcome::Came(Duration::from_millis(silence));
+            }
         }
-        if heard.len() > MOST {
-            return None;
+        Welcome::End
+    }
+
+    /// The frame of the next event, which is null for a comment; `None` when the stream ended.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.heard.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = self.heard.drain(..end + 2).collect();
+                let text = String::from_utf8_lossy(&event);
+                let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+                return Some(data.and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default());
+            }
+            if self.heard.len() > MOST {
+                self.heard.clear();
+            }
+            let bytes = self.response.chunk().await.ok().flatten()?;
+            self.heard.extend_from_slice(&bytes);
         }
     }
-    None
 }
