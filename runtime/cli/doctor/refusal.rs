@@ -13,32 +13,33 @@ pub(super) const TOKEN: &str = "TIDEWIRE_TOKEN";
 
 /// An error with a code of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ServerRefusal {
     pub(super) code: Code,
     pub(super) detail: String,
 }
 
-impl Refusal {
+impl ServerRefusal {
     /// Of the body of an answer. `None`: it is not the server that answered.
-    pub(super) fn of_problem(problem: &Value) -> Option<Refusal> {
-        Refusal::of(&problem["code"], &problem["detail"])
+    pub(super) fn of_problem(problem: &Value) -> Option<ServerRefusal> {
+        ServerRefusal::of(&problem["code"], &problem["detail"])
     }
 
     /// Of a frame after which the server ends a connection.
-    pub(super) fn of_frame(frame: &Value) -> Option<Refusal> {
+    pub(super) fn of_frame(frame: &Value) -> Option<ServerRefusal> {
         let payload = &frame["payload"];
         match frame["type"].as_str()? {
-            "error" => Refusal::of(&payload["code"], &payload["message"]),
-            "drain" => {
-                Some(Refusal { code: Code::ShuttingDown, detail: "the server is about to stop".to_owned() })
-            }
+            "error" => ServerRefusal::of(&payload["code"], &payload["message"]),
+            "drain" => Some(ServerRefusal {
+                code: Code::ShuttingDown,
+                detail: "the server is about to stop".to_owned(),
+            }),
             _ => None,
         }
     }
 
-    fn of(code: &Value, detail: &Value) -> Option<Refusal> {
+    fn of(code: &Value, detail: &Value) -> Option<ServerRefusal> {
         let code = Code::ALL.iter().find(|known| *code == known.as_str())?;
-        Some(Refusal { code: *code, detail: detail.as_str().unwrap_or_default().to_owned() })
+        Some(ServerRefusal { code: *code, detail: detail.as_str().unwrap_or_default().to_owned() })
     }
 
     /// Where a login is needed and none was given, all is well.
@@ -46,7 +47,8 @@ impl Refusal {
         let (code, detail) = (self.code.as_str(), quoted(&self.detail));
         if self.code != Code::Unauthenticated {
             let text = format!("not checked: the server itself refuses it: `{code}`, {detail}");
-            return Finding::warning(topic, text, format!("`tidewire explain {code}` says more"));
+            let advice = format!("{} `tidewire explain {code}` says more", self.code.hint());
+            return Finding::warning(topic, text, advice);
         }
         if has_token {
             let text = format!("the server refuses the token in {TOKEN}: {detail}");

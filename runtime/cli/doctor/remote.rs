@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc2822;
 use tokio::time::{Instant, timeout};
 
 use super::finding::Finding;
-use super::refusal::{Refusal, TOKEN};
+use super::refusal::{ServerRefusal, TOKEN};
 use super::socket::{self, AT_ONCE};
 use super::stream;
 use super::verdict::{self, BUFFERING, TIMEOUT};
@@ -156,7 +156,7 @@ impl Visit<'_> {
                 advice,
             );
         }
-        if let Some(refusal) = Refusal::of_problem(json) {
+        if let Some(refusal) = ServerRefusal::of_problem(json) {
             let (code, detail) = (refusal.code.as_str(), quoted(&refusal.detail));
             let text = format!("the server itself refuses /healthz: `{code}`, {detail}");
             return Finding::error("url", text, format!("`tidewire explain {code}` says more"));
@@ -228,8 +228,8 @@ impl Visit<'_> {
     async fn not_upgraded(&self, response: Response) -> Finding {
         let status = response.status();
         let json: Value = response.json().await.unwrap_or_default();
-        match Refusal::of_problem(&json) {
-            Some(Refusal { code: Code::ForbiddenOrigin, .. }) => {
+        match ServerRefusal::of_problem(&json) {
+            Some(ServerRefusal { code: Code::ForbiddenOrigin, .. }) => {
                 let host = self.target.0.host_str().unwrap_or_default();
                 let advice = format!(
                     "let the proxy pass the name (nginx: proxy_set_header Host $http_host;) and allow it: allowed_hosts = [\"{host}\"]"
@@ -241,7 +241,7 @@ impl Visit<'_> {
                 return Finding::error("websocket", text, advice);
             }
             // The request had every header that a handshake needs.
-            Some(Refusal { code: Code::BadHeader, .. }) => {}
+            Some(ServerRefusal { code: Code::BadHeader, .. }) => {}
             Some(refusal) => return refusal.finding("websocket", self.token.is_some()),
             None if status.is_server_error() => {
                 let text = format!("/ws answers {status}: the proxy does not reach the server there");
@@ -315,7 +315,7 @@ impl Visit<'_> {
     async fn refused(&self, topic: &'static str, path: &str, answer: Response) -> Finding {
         let status = answer.status();
         let json: Value = answer.json().await.unwrap_or_default();
-        match Refusal::of_problem(&json) {
+        match ServerRefusal::of_problem(&json) {
             Some(refusal) => refusal.finding(topic, self.token.is_some()),
             None => Finding::error(topic, format!("{path} answers {status}"), PASS_ALL),
         }

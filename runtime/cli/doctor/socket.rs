@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::refusal::Refusal;
+use super::refusal::ServerRefusal;
 use crate::env::Env;
 
 /// What is there is sent at once; whatever takes longer was held back.
@@ -24,24 +24,24 @@ pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 /// What came back.
 pub(super) enum Heard {
     /// `connected` after this time, and a pong.
-    Everything(Duration, Kept),
+    Everything(Duration, SocketFate),
     /// A pong after this time, and no `connected`: the server wants a token first.
-    OnlyPong(Duration, Kept),
+    OnlyPong(Duration, SocketFate),
     Nothing,
     /// `connected`, but no pong.
     NoAnswer,
     /// An `error` instead.
-    Refused(Refusal),
+    Refused(ServerRefusal),
     /// The end, after this time.
     Ended(Duration),
 }
 
 /// What became of a socket on which the doctor said nothing more.
-pub(super) enum Kept {
+pub(super) enum SocketFate {
     /// It was open as long as it should be.
     Open,
     /// The server ended it after this time, and said why.
-    Refused(Duration, Refusal),
+    Refused(Duration, ServerRefusal),
     /// The server closed it with a code.
     Closed(u16),
     /// It was cut off after this time.
@@ -70,11 +70,15 @@ pub(super) async fn talk(response: Response, wait: Duration) -> Heard {
         match timeout(AT_ONCE, next(&mut socket)).await {
             Err(_) if connected.is_some() => return Heard::NoAnswer,
             Err(_) => return Heard::Nothing,
-            Ok(Said::Close(_) | Said::End) => return Heard::Ended(started.elapsed()),
-            Ok(Said::Frame(frame)) if frame["type"] == "connected" => connected = Some(started.elapsed()),
-            Ok(Said::Frame(frame)) if frame["type"] == "pong" && frame["requestId"] == "doctor" => break,
-            Ok(Said::Frame(frame)) => {
-                if let Some(refusal) = Refusal::of_frame(&frame) {
+            Ok(SocketWord::Close(_) | SocketWord::End) => return Heard::Ended(started.elapsed()),
+            Ok(SocketWord::Frame(frame)) if frame["type"] == "connected" => {
+                connected = Some(started.elapsed())
+            }
+            Ok(SocketWord::Frame(frame)) if frame["type"] == "pong" && frame["requestId"] == "doctor" => {
+                break;
+            }
+            Ok(SocketWord::Frame(frame)) => {
+                if let Some(refusal) = ServerRefusal::of_frame(&frame) {
                     return Heard::Refused(refusal);
                 }
             }
@@ -90,41 +94,41 @@ pub(super) async fn talk(response: Response, wait: Duration) -> Heard {
     }
 }
 
-async fn kept(socket: &mut WebSocketStream<Upgraded>, started: Instant, wait: Duration) -> Kept {
+async fn kept(socket: &mut WebSocketStream<Upgraded>, started: Instant, wait: Duration) -> SocketFate {
     let ended = async {
         loop {
             match next(socket).await {
-                Said::Frame(frame) => {
-                    if let Some(refusal) = Refusal::of_frame(&frame) {
-                        return Kept::Refused(started.elapsed(), refusal);
+                SocketWord::Frame(frame) => {
+                    if let Some(refusal) = ServerRefusal::of_frame(&frame) {
+                        return SocketFate::Refused(started.elapsed(), refusal);
                     }
                 }
-                Said::Close(code) => return Kept::Closed(code),
-                Said::End => return Kept::Cut(started.elapsed()),
+                SocketWord::Close(code) => return SocketFate::Closed(code),
+                SocketWord::End => return SocketFate::Cut(started.elapsed()),
             }
         }
     };
-    timeout_at(started + wait, ended).await.unwrap_or(Kept::Open)
+    timeout_at(started + wait, ended).await.unwrap_or(SocketFate::Open)
 }
 
-enum Said {
+enum SocketWord {
     Frame(Value),
     /// 1005, where it names no code.
     Close(u16),
     End,
 }
 
-async fn next(socket: &mut WebSocketStream<Upgraded>) -> Said {
+async fn next(socket: &mut WebSocketStream<Upgraded>) -> SocketWord {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
-                return Said::Frame(serde_json::from_str(&text).unwrap_or_default());
+                return SocketWord::Frame(serde_json::from_str(&text).unwrap_or_default());
             }
             Some(Ok(Message::Close(frame))) => {
-                return Said::Close(frame.map_or(1005, |frame| frame.code.into()));
+                return SocketWord::Close(frame.map_or(1005, |frame| frame.code.into()));
             }
             Some(Ok(_)) => {}
-            Some(Err(_)) | None => return Said::End,
+            Some(Err(_)) | None => return SocketWord::End,
         }
     }
 }

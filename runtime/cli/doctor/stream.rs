@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::refusal::Refusal;
+use super::refusal::ServerRefusal;
 use super::socket::AT_ONCE;
 
 /// An event is shorter than this.
@@ -26,7 +26,7 @@ pub(super) enum Flow {
     /// The end, after this time.
     Ended(Duration),
     /// The server ended it, and said why.
-    Refused(Refusal),
+    Refused(ServerRefusal),
     /// An answer that is no stream.
     Other(String),
 }
@@ -46,7 +46,7 @@ pub(super) async fn follow(response: Response, wait: Duration) -> Flow {
     if !kind.starts_with("text/event-stream") {
         return Flow::Other(kind.to_owned());
     }
-    let mut events = Events { response, heard: Vec::new() };
+    let mut events = EventReader { response, heard: Vec::new() };
     let silence = match timeout(AT_ONCE, events.welcome()).await {
         Err(_) => return Flow::HeldBack,
         Ok(Welcome::End) => return Flow::Ended(started.elapsed()),
@@ -63,7 +63,7 @@ pub(super) async fn follow(response: Response, wait: Duration) -> Flow {
             Err(_) => return Flow::Began { after, next: NextBeat::Later(silence) },
             Ok(None) => return Flow::Ended(started.elapsed()),
             Ok(Some(frame)) => {
-                if let Some(refusal) = Refusal::of_frame(&frame) {
+                if let Some(refusal) = ServerRefusal::of_frame(&frame) {
                     return Flow::Refused(refusal);
                 }
                 // What follows `welcome` at once came with it. Only what comes later is the server's next word.
@@ -73,7 +73,7 @@ pub(super) async fn follow(response: Response, wait: Duration) -> Flow {
     }
 }
 
-struct Events {
+struct EventReader {
     response: Response,
     heard: Vec<u8>,
 }
@@ -81,14 +81,14 @@ struct Events {
 enum Welcome {
     /// After how much silence the server speaks again.
     Came(Duration),
-    Refused(Refusal),
+    Refused(ServerRefusal),
     End,
 }
 
-impl Events {
+impl EventReader {
     async fn welcome(&mut self) -> Welcome {
         while let Some(frame) = self.next().await {
-            if let Some(refusal) = Refusal::of_frame(&frame) {
+            if let Some(refusal) = ServerRefusal::of_frame(&frame) {
                 return Welcome::Refused(refusal);
             }
             if let (true, Some(silence)) =

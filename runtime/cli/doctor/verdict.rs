@@ -6,8 +6,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::finding::Finding;
-use super::refusal::{Refusal, TOKEN};
-use super::socket::{AT_ONCE, Heard, Kept};
+use super::refusal::{ServerRefusal, TOKEN};
+use super::socket::{AT_ONCE, Heard, SocketFate};
 use super::stream::{Flow, NextBeat};
 use crate::protocol::Code;
 use crate::schema::message::quoted;
@@ -40,17 +40,19 @@ pub(super) fn of_socket(heard: Heard, wait: Duration, has_token: bool) -> Findin
         Heard::Ended(after) => return cut("websocket", after),
     };
     match kept {
-        Kept::Open => Finding::ok("websocket", format!("{said}; it stayed open for {} s", wait.as_secs())),
-        Kept::Cut(after) => cut("websocket", after),
-        Kept::Refused(after, Refusal { code: Code::Unauthenticated, .. }) => {
+        SocketFate::Open => {
+            Finding::ok("websocket", format!("{said}; it stayed open for {} s", wait.as_secs()))
+        }
+        SocketFate::Cut(after) => cut("websocket", after),
+        SocketFate::Refused(after, ServerRefusal { code: Code::Unauthenticated, .. }) => {
             let text = format!(
                 "{said}, and ends a socket without one, after {:.1} s; {TOKEN} can give a token",
                 after.as_secs_f32()
             );
             Finding::ok("websocket", text)
         }
-        Kept::Refused(_, refusal) => refusal.finding("websocket", has_token),
-        Kept::Closed(code) => {
+        SocketFate::Refused(_, refusal) => refusal.finding("websocket", has_token),
+        SocketFate::Closed(code) => {
             let advice = format!("`tidewire explain {code}` says more");
             Finding::warning("websocket", format!("{said}; then the server closed it with {code}"), advice)
         }
@@ -111,8 +113,8 @@ pub(super) fn of_poll(
 ) -> Finding {
     let after = elapsed.as_millis();
     if status != StatusCode::OK {
-        return match Refusal::of_problem(json) {
-            Some(Refusal { code: Code::BadQuery, detail }) => {
+        return match ServerRefusal::of_problem(json) {
+            Some(ServerRefusal { code: Code::BadQuery, detail }) => {
                 let text = format!("not checked: the server refuses to wait so long: {}", quoted(&detail));
                 Finding::warning("long poll", text, "use a --wait that is not above realtime.poll_wait")
             }
