@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::account::{Account, open};
 use crate::support::app::{Client, TestApp};
 use crate::support::peer::{Peer, WAYS, Way};
+use crate::support::socket::PATIENCE;
 
 async fn say(client: &Client, session: &str, action: &str, body: Value) -> (u16, Value) {
     client.any("POST", &format!("/api/realtime/session/{session}/{action}"), body).await
@@ -181,9 +182,13 @@ async fn a_session_that_takes_nothing_more_can_be_ended_all_the_same() {
     for (method, status) in [("GET", 404), ("DELETE", 404)] {
         assert_eq!(ada.call(method, &path, Value::Null).await.status, status, "{method}");
     }
-    while app.connections() > 0 {
-        tokio::task::yield_now().await;
-    }
+    let gone = async {
+        while app.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Without a sign of life it would end after 75 seconds.
+    tokio::time::timeout(PATIENCE, gone).await.expect("the session ends now");
 }
 
 #[tokio::test]
