@@ -172,11 +172,16 @@ export class OptimisticManager {
    */
   batch(make, options = {}) {
     only('db.batch', options, 'optimistic debounce');
-    if (this.#group) throw new TypeError('a batch in another one: make the changes in the outer one');
+    if (this.#group) throw new TypeError('a batch in a batch: use the outer one');
     /** @type {Mutation[]} */
     const group = (this.#group = []);
     try {
-      if (/** @type {unknown} */ (make()) instanceof Promise) throw new TypeError('await outside of a batch');
+      const made = /** @type {unknown} */ (make());
+      if (made instanceof Promise) {
+        // It is refused with its changes, and no one else hears of that.
+        made.catch(() => {});
+        throw new TypeError('await outside of a batch');
+      }
     } catch (error) {
       for (const part of group) part.discard();
       throw error;
