@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
-import { add, form, row, stage } from './stage.js';
+import { added, form, row, stage } from './stage.js';
 
 const settings = ['auth.register=open', 'auth.session_idle=1m', 'auth.session_lifetime=1m'];
 const { server, chrome } = stage({ 'note.toml': NOTE }, { command: 'serve', settings });
@@ -22,7 +22,7 @@ test('a page whose login expires asks for the password, and what was typed is sa
     const begun = Date.now();
     await logIn(page, 'ben');
     await at(page, '/_/e/notes');
-    await add(page, { Text: 'first' });
+    await added(page, { Text: 'first' });
     await row(page, 'first').waitFor();
     const typed = (await form(page)).getByLabel('Text');
     await typed.fill('half a sentence');

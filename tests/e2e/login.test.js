@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NOTE, PASSWORD, at, inContext, logIn } from './notes.js';
-import { add, cell, form, noComplaints, row, stage } from './stage.js';
+import { add, added, cell, form, noComplaints, row, stage } from './stage.js';
 import { SCREENSHOTS } from './tidewire.js';
 
 const SCHEMAS = {
@@ -118,7 +118,7 @@ test('a login that is revoked while the page is used is asked for again, and not
     await at(page, '/_/e/notes');
     await status(page);
     await page.evaluate(() => (window.notReloaded = true));
-    await add(page, { Text: 'first' });
+    await added(page, { Text: 'first' });
     await row(page, 'first').waitFor();
     const typed = (await form(page)).getByLabel('Text');
     await typed.fill('half a sentence');

@@ -106,6 +106,12 @@ export async function add(page, fields) {
   await (await filled(page, fields)).click();
 }
 
+/** The same, up to the answer: a row can be seen before the form closes, and what is typed in between is in the old form. */
+export async function added(page, fields) {
+  await add(page, fields);
+  await page.locator('#drawer').waitFor({ state: 'hidden' });
+}
+
 /** Deletes a record by the menu of its row. The dialog asks. */
 export async function askToDelete(page, text) {
   await row(page, text).getByRole('button', { name: /^More about/ }).click();

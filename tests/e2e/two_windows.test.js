@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PAYLOADS } from './hostile.js';
-import { add, askToDelete, cell, filled, form, lookAway, measured, noComplaints, row, sees, stage } from './stage.js';
+import { add, added, askToDelete, cell, filled, form, lookAway, measured, noComplaints, row, sees, stage } from './stage.js';
 import { openWindow, SCREENSHOTS } from './tidewire.js';
 
 const { open, chrome, windows, server } = stage('tests/fixtures/plain');
@@ -110,7 +110,7 @@ test('what is being typed is never overwritten; the other value stands beside it
 test('the server is killed and comes back: both windows go on without a reload', async () => {
   const [one, two] = [await open('/_/e/tasks'), await open('/_/e/tasks')];
   for (const page of [one, two]) await page.evaluate(() => (window.notReloaded = true));
-  await add(one, { 'title *': 'Before the cut' });
+  await added(one, { 'title *': 'Before the cut' });
   await row(two, 'Before the cut').waitFor();
 
   await server().kill();
