@@ -6,7 +6,8 @@ import { delay, environment, LONGEST_ADDRESS, only } from './env.js';
 import { idsOf } from './ids.js';
 import { retryAfter } from './later.js';
 import { parameters } from './query.js';
-import { OTHER_USER, tokensOf } from './tokens.js';
+import { tokensOf } from './tokens.js';
+import { OTHER_USER } from './user.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row

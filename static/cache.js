@@ -4,7 +4,7 @@
  */
 import { only } from './env.js';
 import { Storage } from './storage.js';
-import { follow } from './tokens.js';
+import { follow } from './user.js';
 
 /**
  * @typedef {object} Kept The rows of a channel at one position.
@@ -31,7 +31,7 @@ export class RowCache {
 
   /**
    * @param {object} options
-   * @param {import('./tokens.js').Owner} options.user The id of the user who is logged in, empty for an anonymous page; or the `user` of a
+   * @param {import('./user.js').Owner} options.user The id of the user who is logged in, empty for an anonymous page; or the `user` of a
    * login. When another user comes, the rows of the one before are deleted.
    * @param {string} [options.name] Of the database: `tidewire`.
    * @param {IDBFactory} [options.indexedDB]

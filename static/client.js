@@ -1,17 +1,18 @@
 /**
- * Everything for a page in one call, and every public name in one place. Knows nothing by itself.
+ * Everything for a page in one call, and in one place what most pages use. The server sends it together with all that it imports,
+ * as one file. Knows nothing by itself.
  */
-import { Api } from './api.js';
+import { Api, ApiError } from './api.js';
+import { RowCache } from './cache.js';
 import { ChannelSubscriber } from './channels.js';
 import { only } from './env.js';
 import { OptimisticManager } from './optimistic.js';
+import { PresenceManager } from './presence.js';
+import { OfflineQueue } from './queue.js';
 import { RealtimeClient } from './realtime.js';
+import { computed, signal } from './signal.js';
 
-export { Api, ApiError } from './api.js';
-export { ChannelSubscriber } from './channels.js';
-export { OptimisticManager } from './optimistic.js';
-export { RealtimeClient } from './realtime.js';
-export { computed, signal } from './signal.js';
+export { Api, ApiError, ChannelSubscriber, OfflineQueue, OptimisticManager, PresenceManager, RealtimeClient, RowCache, computed, signal };
 
 /**
  * @typedef {object} ConnectOptions

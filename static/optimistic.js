@@ -7,10 +7,9 @@ import { Bound } from './bound.js';
 import { environment, only } from './env.js';
 import { Lane, Mutation, verdicts } from './mutation.js';
 import { Overlay, overlayOf } from './overlay.js';
-import { LOAD_AGAIN } from './parts.js';
 import { computed, fieldsOf, plain, sameList } from './same.js';
 import { signal } from './signal.js';
-import { onOtherUser, OTHER_USER } from './tokens.js';
+import { onOtherUser, OTHER_USER } from './user.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -304,12 +303,12 @@ export class OptimisticManager {
   // Sending.
 
   /** There may be something to send: what sends it is loaded with the first change. */
-  async #send() {
+  #send() {
     const lane = this.#lane;
     if (!lane.open || lane.queue.length === 0 || this.#loads) return;
     this.#loads = true;
-    try {
-      const { Verdicts } = await verdicts();
+    /** @param {typeof import('./verdicts.js')} part */
+    const begin = ({ Verdicts }) => {
       this.#loads = lane.open;
       if (!lane.open) return;
       this.#verdicts = new Verdicts({
@@ -327,13 +326,8 @@ export class OptimisticManager {
       });
       lane.sender = this.#verdicts.outbox;
       lane.sender.soon();
-    } catch (error) {
-      this.stuck.value = error;
-      this.#env.setTimeout(() => {
-        this.#loads = false;
-        this.#send();
-      }, LOAD_AGAIN);
-    }
+    };
+    this.#disposers.push(verdicts.use(this.#env, begin, (error) => void (this.stuck.value = error)));
   }
 
   #keeper = {

@@ -317,12 +317,10 @@ export function applied({ op, id, data, make, guess }, row) {
   }
 }
 
-/** @type {WeakMap<object, Overlay>} */
-const overlays = new WeakMap();
+/** The same for two copies of this module, as a page may have them. */
+const OVERLAY = Symbol.for('tidewire.overlay');
 
-/** The one of a client, so that its lists and its mutations find each other. @param {object} rt */
+/** The one of a client, so that its lists and its mutations find each other. @param {any} rt @returns {Overlay} */
 export function overlayOf(rt) {
-  const overlay = overlays.get(rt) ?? new Overlay();
-  overlays.set(rt, overlay);
-  return overlay;
+  return (rt[OVERLAY] ??= new Overlay());
 }

@@ -1,10 +1,10 @@
 /**
- * Modules that a page needs only when the network fails. Each is loaded at its first use, or in advance once a connection
- * is trusted, so that it is there when nothing can be loaded any longer.
+ * Modules without which a page can begin. Each is loaded at its first use, or in advance once a connection is trusted, so that it
+ * is there when nothing can be loaded any longer.
  */
 
 /** Milliseconds after which a part that could not be loaded is tried again. */
-export const LOAD_AGAIN = 1000;
+const LOAD_AGAIN = 1000;
 
 /**
  * A load that fails is tried again by the next call.
@@ -24,8 +24,39 @@ export function part(load) {
       },
     ));
   part.loaded = /** @type {T | undefined} */ (undefined);
+  /**
+   * Calls with it: at once when it is there, else as soon as it could be loaded, however often that takes.
+   *
+   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
+   * @param {(loaded: T) => void} call
+   * @param {(error: unknown) => void} [failed] Once for each time that it could not be loaded.
+   * @returns {() => void} Gives it up.
+   */
+  part.use = (env, call, failed) => {
+    let over = false;
+    /** @type {any} */
+    let timer;
+    const go = () =>
+      void part().then(
+        (loaded) => over || call(loaded),
+        (error) => {
+          if (over) return;
+          timer = env.setTimeout(go, LOAD_AGAIN);
+          failed?.(error);
+        },
+      );
+    if (part.loaded) call(part.loaded);
+    else go();
+    return () => {
+      over = true;
+      env.clearTimeout(timer);
+    };
+  };
   return part;
 }
+
+/** What connects. */
+export const link = part(() => import('./link.js'));
 
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));

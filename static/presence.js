@@ -2,8 +2,8 @@
  * Who is here: the users who look at the same thing as this page, and what each of them tells about it, such as the field in
  * which they write. Knows no frame: what is told and heard is `attendance.js`, which is loaded while the connection is made.
  */
-import { environment, only, Timers } from './env.js';
-import { LOAD_AGAIN, part } from './parts.js';
+import { environment, only } from './env.js';
+import { part } from './parts.js';
 import { sameList } from './same.js';
 import { computed, signal } from './signal.js';
 
@@ -33,13 +33,13 @@ export const attendance = part(() => import('./attendance.js'));
 export class PresenceManager {
   #rt;
   #env;
-  #timers;
   #throttle;
   /** @type {Map<string, Presence>} by resource */
   #joined = new Map();
   /** What tells and hears, once it is loaded. @type {Attendance | null} */
   #attendance = null;
-  #closed = false;
+  /** Gives up loading it. @type {(() => void) | null} */
+  #stop = null;
 
   /**
    * @param {import('./realtime.js').RealtimeClient} rt
@@ -49,7 +49,6 @@ export class PresenceManager {
     const { throttle = 100, env } = only('PresenceManager', options, 'throttle env');
     this.#rt = rt;
     this.#env = environment(env);
-    this.#timers = new Timers(this.#env);
     this.#throttle = Math.max(16, throttle);
     this.#load();
   }
@@ -79,8 +78,8 @@ export class PresenceManager {
   /** Leaves everything. */
   close() {
     for (const presence of [...this.#joined.values()]) presence.end();
-    this.#closed = true;
-    this.#timers.clear();
+    this.#stop?.();
+    this.#stop = null;
     this.#attendance?.close();
     this.#attendance = null;
   }
@@ -88,7 +87,6 @@ export class PresenceManager {
   /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
   #open(resource, metadata, names = true) {
     if (typeof resource !== 'string') throw new TypeError('a resource is text');
-    this.#closed = false;
     this.#load();
     const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, () => this.#attendance, () => this.#joined.delete(resource));
     this.#joined.set(resource, presence);
@@ -97,11 +95,10 @@ export class PresenceManager {
   }
 
   #load() {
-    if (this.#closed || this.#attendance) return;
-    const { loaded } = attendance;
-    if (!loaded) return void attendance().then(() => this.#load(), () => this.#timers.set('load', LOAD_AGAIN, () => this.#load()));
-    this.#attendance = new loaded.Attendance(this.#rt, this.#env, this.#throttle);
-    for (const presence of this.#joined.values()) presence.begin(this.#attendance);
+    this.#stop ??= attendance.use(this.#env, ({ Attendance }) => {
+      this.#attendance = new Attendance(this.#rt, this.#env, this.#throttle);
+      for (const presence of this.#joined.values()) presence.begin(this.#attendance);
+    });
   }
 }
 

@@ -5,14 +5,14 @@
 import { only } from './env.js';
 import { part } from './parts.js';
 import { signal } from './signal.js';
-import { follow } from './tokens.js';
+import { follow } from './user.js';
 
 /**
  * @typedef {import('./optimistic.js').QueueHost} Host
  * @typedef {import('./lanes.js').Lanes} Lanes
  *
  * @typedef {object} QueueOptions
- * @property {import('./tokens.js').Owner} user The id of the user who is logged in, empty for an anonymous page; or the `user` of a login. Only
+ * @property {import('./user.js').Owner} user The id of the user who is logged in, empty for an anonymous page; or the `user` of a login. Only
  * their mutations are loaded and sent.
  * @property {string} [name] Of the database: `tidewire`.
  * @property {IDBFactory} [indexedDB]

@@ -1,6 +1,7 @@
 /**
  * Reads all rows of a list, or one record, over HTTP while there is no socket, and the further rows of a list. Knows no channel.
  */
+import { delay } from './env.js';
 
 /**
  * @typedef {Pick<import('./api.js').Api, 'list' | 'plural'>} Reader
@@ -59,7 +60,8 @@ export async function readRecord(api, entity, id) {
  * @typedef {object} Further What a window learns of the rows behind its edge.
  * @property {[import('./rows.js').Row | null | undefined, string | undefined]} [news] The new edge, and where the rows behind it begin.
  * @property {{code: string, message: string, hint?: string}} [fault] They can never be read.
- * @property {boolean} [wait] Of a failure: whether the next reading must wait. If not, its cursor was too old.
+ * @property {boolean} [lost] The cursor can no longer be used.
+ * @property {number} failures In a row.
  */
 
 /**
@@ -67,19 +69,24 @@ export async function readRecord(api, entity, id) {
  * @param {import('./rows.js').Row | null | undefined} edge
  * @param {string | undefined} cursor
  * @param {number} most
+ * @param {number} failures Before this reading. After one that fails the answer takes its time, so that a fault is no storm.
  * @returns {Promise<Further>}
  */
-export async function further({ store, order, api, query }, edge, cursor, most) {
+export async function further({ store, order, api, query, env }, edge, cursor, most, failures) {
   try {
     const found = await add(store, () => readList(/** @type {Reader} */ (api), store.entity, { ...query, cursor }, most));
-    if (!found) return {};
-    if (!found.next) return { news: [null, undefined] };
+    if (!found) return { failures: 0 };
+    if (!found.next) return { news: [null, undefined], failures: 0 };
     const last = found.pages.at(-1)?.rows.at(-1);
-    return !edge || (last && order(last, edge) > 0) ? { news: [last, found.next] } : {};
+    return { news: !edge || (last && order(last, edge) > 0) ? [last, found.next] : undefined, failures: 0 };
   } catch (error) {
     const { code, message, hint, status } = /** @type {any} */ (error);
-    const never = code === 'BAD_QUERY' || code === 'QUERY_TOO_BROAD';
-    return { fault: never ? { code, message, hint } : undefined, wait: cursor === undefined || status !== 400 };
+    if (code === 'BAD_QUERY' || code === 'QUERY_TOO_BROAD') return { fault: { code, message, hint }, lost: true, failures: 0 };
+    // A cursor may just have been too old.
+    if (cursor !== undefined && status === 400) return { lost: true, failures: 0 };
+    const pause = delay(failures + 1, { base: 1000, max: 30_000, random: env.random });
+    await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), pause));
+    return { lost: true, failures: failures + 1 };
   }
 }
 

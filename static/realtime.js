@@ -1,19 +1,16 @@
 /**
- * The connection to `/ws`. It reconnects by itself, subscribes again, and resumes every channel from its own position.
- * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
+ * The way of a page to `/ws`: what is asked of it, and what it tells. What connects, subscribes and resumes is `link.js`, which is
+ * loaded at once and behind the start of the page: nothing of it answers before the network does. What is asked until then is done
+ * as soon as it is there, in order.
  */
-import { DENIED } from './codes.js';
-import { Connection } from './connection.js';
-import { delay, environment, only, Timers } from './env.js';
+import { environment, only } from './env.js';
 import { idsOf } from './ids.js';
-import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
-import { shielded, signal } from './signal.js';
-import { Subscription } from './track.js';
-import { dueIn, onOtherUser, OTHER_USER, tokensOf } from './tokens.js';
-import { onWake } from './wake.js';
+import { signal } from './signal.js';
+import { onOtherUser } from './user.js';
 
 /**
+ * @typedef {import('./link.js').Link} Link
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
  *
@@ -55,7 +52,7 @@ import { onWake } from './wake.js';
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
-const DEFAULTS = {
+export const DEFAULTS = {
   reconnectInterval: 1000,
   maxReconnectInterval: 30_000,
   heartbeatInterval: 25_000,
@@ -71,11 +68,6 @@ const DEFAULTS = {
   apiBase: '/api',
   enabled: true,
 };
-/** Of a request whose connection is gone. */
-const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'There was no answer.' };
-/** What `connected` may set. */
-const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
-
 export class RealtimeClient {
   /** Whether the socket is open and the server has greeted. */
   connected = signal(false);
@@ -120,43 +112,10 @@ export class RealtimeClient {
   /** Bytes of a frame that the server takes at most; 0 until it has said so. */
   frameBytes = 0;
   #env;
-  #given;
-  /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
-  #tokens;
-  /** A token from `setToken`, and whether an attempt has used it. */
-  #token = { value: /** @type {string | null} */ (null), used: true };
-  /** @type {Map<string, Set<(...args: any[]) => void>>} by the name of what happens */
-  #calls = new Map();
-  #options;
-  #timers;
-  #url;
-  /** Whether to poll. */
-  #polls = false;
-  /** Once polling was needed. @type {import('./bridge.js').Bridge | null} */
-  #bridge = null;
-  /** @type {Map<string, Subscription>} by channel */
-  #channels = new Map();
-  /** @type {Connection | null} */
-  #connection = null;
-  /** Of the last stream, or of the wait for one. @type {AbortController | null} */
-  #attempt = null;
-  /** @type {import('./machine.js').State} */
-  #state = IDLE;
-  /**
-   * The last `error` about the whole connection, because browsers hide the close reason.
-   *
-   * @type {{code?: string, message?: string, hint?: string}}
-   */
-  #complaint = {};
-  #requests = 0;
-  /** Requests that have no answer yet. @type {Map<string | undefined, {resolve: (frame: Frame) => void, reject: (error: any) => void}>} */
-  #asked = new Map();
-  /** When the last frame came. @type {number | null} */
-  #heard = null;
-  /** The state whose next attempt `detail` tells. @type {unknown} */
-  #retryOf = null;
-  /** @type {(() => void) | null} */
-  #deafen = null;
+  /** @type {Link | null} */
+  #link = null;
+  /** What was asked for before it was there. @type {Set<(link: Link) => void>} */
+  #waits = new Set();
 
   /**
    * @param {string} url `/ws`, or with a name `/ws?as=ada`.
@@ -167,49 +126,46 @@ export class RealtimeClient {
     // An option that is left undefined has its default.
     const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
     this.#env = environment(env);
-    this.#given = given;
-    this.#options = { ...DEFAULTS, ...given };
-    this.#timers = new Timers(this.#env);
-    this.#tokens = tokensOf(given, this.#env);
-    onOtherUser(given.auth, () => this.#begin());
-    this.#url = new URL(url, this.#env.base);
-    this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
-    const api = parts.part(async () => {
-      const { Api } = await parts.api();
-      return new Api(this.#httpUrl('').href, {
-        as: this.#url.searchParams.get('as'),
-        auth: given.auth,
-        getToken: ({ refresh }) => this.#tokenNow(refresh),
-        env: this.#env,
-      });
-    });
+    const address = new URL(url, this.#env.base);
+    address.protocol = address.protocol.replace(/^http/, 'ws');
+    onOtherUser(given.auth, () => this.#with((link) => link.begin()));
     /** @param {'list' | 'get' | 'plural' | 'schema' | 'batch'} name @returns {any} */
-    const ask = (name) => async (/** @type {any[]} */ ...args) => /** @type {any} */ (await api())[name](...args);
+    const ask = (name) => async (/** @type {any[]} */ ...args) => (await this.#there()).ask(name, args);
     this.api = { newId: idsOf(this.#env), list: ask('list'), get: ask('get'), plural: ask('plural'), schema: ask('schema'), batch: ask('batch') };
+    /** @param {typeof import('./link.js')} part */
+    const begin = ({ Link }) => {
+      const link = (this.#link = new Link(this, this.#env, given, { ...DEFAULTS, ...given }, address));
+      for (const act of this.#waits) act(link);
+      this.#waits.clear();
+    };
+    parts.link.use(this.#env, begin, (error) => {
+      const { attempt, ...detail } = this.detail.peek();
+      this.detail.value = { ...detail, attempt: attempt + 1, reason: String(error) };
+      if (attempt >= DEFAULTS.maxReconnectAttempts) this.status.value = 'offline';
+    });
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
-    this.#deafen ??= onWake(this.#env, (type) => this.#step({ type }));
-    this.#step({ type: 'connect' });
+    if (!this.#link) this.status.value = 'connecting';
+    this.#with((link) => link.connect());
     return this;
   }
 
   /** Stops. Subscriptions and their positions are kept for the next `connect()`. */
   disconnect() {
-    this.#deafen?.();
-    this.#deafen = null;
-    this.#step({ type: 'disconnect' });
+    if (!this.#link) this.status.value = 'offline';
+    this.#with((link) => link.disconnect());
   }
 
   /** Tries to connect now. */
   reconnectNow() {
-    this.#step({ type: 'wake' });
+    this.#with((link) => link.wake());
   }
 
   /** What an OptimisticManager has not sent. @param {number} count */
   set pending(count) {
-    if (count !== this.detail.peek().pending) this.#show({ pending: count });
+    this.#with((link) => link.pend(count));
   }
 
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
@@ -224,10 +180,7 @@ export class RealtimeClient {
    * @param {string | null} token
    */
   setToken(token) {
-    this.#token = { value: token, used: false };
-    if (token && this.connected.peek()) this.#renewWith(token);
-    else if (this.#state.name === 'stopped') this.connect();
-    else if (this.connected.peek()) this.#begin();
+    this.#with((link) => link.setToken(token));
   }
 
   /**
@@ -239,12 +192,7 @@ export class RealtimeClient {
    * @returns {Promise<Frame>}
    */
   request(type, payload, channel) {
-    return new Promise((resolve, reject) => {
-      if (!this.connected.peek()) return reject(NO_ANSWER);
-      const requestId = `q${(this.#requests += 1)}`;
-      this.#asked.set(requestId, { resolve, reject });
-      this.#connection?.send(type, channel, payload, requestId);
-    });
+    return this.#link?.request(type, payload, channel) ?? this.#there().then((link) => link.request(type, payload, channel));
   }
 
   /**
@@ -255,14 +203,12 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   on(name, call) {
-    const calls = this.#calls.get(name) ?? new Set();
-    this.#calls.set(name, calls.add(call));
-    return () => void calls.delete(call);
+    return this.#with((link) => link.on(name, call));
   }
 
   /** Asks the server how far it is. Its answer brings every channel to that position. */
   ping() {
-    if (this.connected.peek()) this.#connection?.ping();
+    this.#link?.ping();
   }
 
   /**
@@ -283,432 +229,28 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, options = {}) {
-    const known = 'snapshot since part linger onState reload';
-    const { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = only('rt.subscribe', options, known);
-    const subscription = this.#channels.get(channel) ?? new Subscription(channel);
-    const { track, listeners } = subscription;
-    const listener = { callback, onState, reload, snapshot, part };
-    this.#channels.set(channel, subscription);
-    this.#timers.clear(`linger ${channel}`);
-    listeners.add(listener);
-    // A listener that needs the rows needs all of them from the start, whatever the other listeners have.
-    if (snapshot) track.forget();
-    if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
-    subscription.snapshot ||= snapshot;
-    if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
-      this.#ask(subscription);
-    // While the client polls, the rows of a new channel are read by a poll, at once.
-    else if (track.phase === 'idle') this.#bridge?.soon();
+    only('rt.subscribe', options, 'snapshot since part linger onState reload');
+    return this.#with((link) => link.subscribe(channel, callback, options));
+  }
 
+  /**
+   * @param {(link: Link) => (() => void) | void} act
+   * @returns {() => void} Ends what it has begun, or keeps it from beginning.
+   */
+  #with(act) {
+    /** @type {(() => void) | void} */
+    let end;
+    const begin = (/** @type {Link} */ link) => void (end = act(link));
+    if (this.#link) begin(this.#link);
+    else this.#waits.add(begin);
     return () => {
-      if (!listeners.delete(listener) || listeners.size > 0) return;
-      this.#timers.set(`linger ${channel}`, linger, () => this.#leave(subscription));
+      this.#waits.delete(begin);
+      end?.();
     };
   }
 
-  // Coming, going, coming back.
-
-  /**
-   * The one way from state to state.
-   *
-   * @param {import('./machine.js').Event} event
-   * @param {Partial<Detail>} [detail]
-   */
-  #step(event, detail) {
-    const { now, random } = this.#env;
-    const renews = this.#tokens !== undefined || !this.#token.used;
-    const { state, effects } = next(this.#state, event, { now: now(), random, renews, options: this.#options });
-    this.#state = state;
-    for (const effect of effects) this.#perform[effect]();
-    if (effects.length > 0 || detail) this.#show(detail);
-  }
-
-  /** @type {Record<import('./machine.js').Effect, () => void>} */
-  #perform = {
-    open: () => this.#open(),
-    close: () => this.#drop(),
-    wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
-    // The time counts from the first loss, also through connections that close early.
-    bridge: () => {
-      if (this.#options.transports.includes('poll') && !this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
-    },
-    settle: () => {
-      this.#timers.clear('bridge');
-      this.#unbridge();
-      for (const load of [parts.bridge, parts.stream]) load().catch(() => {});
-    },
-    rest: () => {
-      this.#timers.clear('retry', 'bridge');
-      this.#unpoll();
-    },
-    ping: () => {
-      /** @param {Subscription} subscription */
-      const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
-      this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
-    },
-    poll: () => this.#bridge?.soon(),
-  };
-
-  async #open() {
-    if (!this.#options.enabled) return void this.#poll();
-    this.#timers.clear('retry');
-    this.#complaint = {};
-    const state = this.#state;
-    let env = this.#env;
-    const load = state.way === 'sse' ? parts.stream : this.#options.shareConnection === true ? parts.shared : null;
-    if (load) {
-      const { signal } = (this.#attempt = new AbortController());
-      const WebSocket = await load().then(({ socketFor }) => socketFor({ ...this.#lent(), signal })).catch(() => (load === parts.stream ? null : env.WebSocket));
-      if (signal.aborted) return;
-      if (!WebSocket) return this.#lost(0, 'no stream');
-      env = { ...env, WebSocket };
-    }
-    const connection = new Connection(env, this.#options, {
-      frame: (frame) => this.#receive(frame),
-      trusted: () => this.#step({ type: 'trusted' }),
-      answered: (rtt) => this.#show({ rtt }),
-      lost: (code, reason) => this.#lost(code, reason),
-    });
-    this.#connection = connection;
-    this.#show({ refusal: null });
-    const { refresh } = this.#state;
-    connection.open(this.#url.href, this.#tokens || this.#token.value ? () => this.#tokenNow(refresh) : undefined);
-  }
-
-  /** What the parts that are loaded later use of this client. */
-  #lent() {
-    return {
-      env: this.#env,
-      url: this.#url,
-      options: this.#options,
-      channels: this.#channels,
-      user: this.#given.auth?.user.peek()?.id,
-      listen: this.subscribe.bind(this),
-      soon: this.#perform.poll,
-      httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
-      show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.#show({ sharing }),
-      Connection,
-      DENIED,
-      connected: this.connected,
-      token: (/** @type {boolean} */ refresh) => this.#tokenNow(refresh),
-      refused: (/** @type {Subscription} */ subscription, /** @type {Frame} */ frame) => this.#refused(subscription, frame),
-      changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
-    };
-  }
-
-  /**
-   * A token from `setToken` is used until the server refuses it.
-   *
-   * @param {boolean} refresh
-   */
-  async #tokenNow(refresh) {
-    const { value, used } = this.#token;
-    this.#token.used = true;
-    if (value && !(refresh && used)) return value;
-    this.#token.value = null;
-    return this.#tokens?.(refresh);
-  }
-
-  /** @param {string | number | undefined} expires @param {number | undefined} now */
-  #renewBefore(expires, now) {
-    if (expires === undefined || !this.#tokens) return;
-    this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), () => this.#renew());
-  }
-
-  async #renew() {
-    const connection = this.#connection;
-    // Without a new one the server ends the connection, and the next attempt asks again.
-    const token = await this.#tokens?.(true).catch(() => undefined);
-    if (token && connection === this.#connection) this.#renewWith(token);
-  }
-
-  /** @param {string} token */
-  #renewWith(token) {
-    this.#connection?.send('auth', undefined, { token }, 'auth');
-  }
-
-  /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
-  #begin() {
-    this.#refuseAll(OTHER_USER);
-    if (this.#state.name === 'idle') return;
-    this.#step({ type: 'disconnect' });
-    this.#step({ type: 'connect' });
-  }
-
-  /** @param {string} name @param {any[]} args */
-  #tell(name, ...args) {
-    for (const call of [...(this.#calls.get(name) ?? [])]) shielded(call, ...args);
-  }
-
-  /** Lets go of the connection and of everything that was true only with it. */
-  #drop() {
-    this.#attempt?.abort();
-    this.#connection?.close();
-    this.#connection = null;
-    this.#timers.clear('renew');
-    const asked = [...this.#asked.values()];
-    this.#asked.clear();
-    for (const { reject } of asked) reject(NO_ANSWER);
-    for (const subscription of this.#channels.values()) {
-      subscription.track.detach();
-      subscription.asked = undefined;
-      this.#timers.clear(`again ${subscription.name}`);
-    }
-    this.connected.value = false;
-    for (const subscription of this.#channels.values()) {
-      if (subscription.track.phase === 'idle') subscription.show('waiting');
-    }
-  }
-
-  /**
-   * @param {number} code
-   * @param {string} closeReason
-   */
-  #lost(code, closeReason) {
-    const complaint = this.#complaint;
-    const { code: refusal, message } = complaint;
-    this.#step({ type: 'lost', code }, { code, reason: message ?? refusal ?? closeReason });
-    if (this.#state.name !== 'stopped' || refusal === undefined || !DENIED.has(refusal)) return;
-    this.#show({ refusal });
-    this.#refuseAll(complaint);
-  }
-
-  /** Make before break: polling ends when the socket is trusted and every channel has come through on it. */
-  #unbridge() {
-    if (!this.#connection?.trusted) return;
-    const through = [...this.#channels.values()].every(
-      ({ track: { phase } }) => phase === 'live' || phase === 'refused',
-    );
-    if (through) this.#unpoll();
-  }
-
-  async #poll() {
-    this.#polls = true;
-    try {
-      const { Bridge } = await parts.bridge();
-      this.#bridge ??= new Bridge(this.#lent());
-      if (this.#polls) this.#bridge.start();
-    } catch {
-      // The module could not be loaded, because nothing gets through at the moment.
-      if (this.#polls) this.#timers.set('bridge', this.#options.pollInterval, () => this.#poll());
-    }
-  }
-
-  #unpoll() {
-    this.#polls = false;
-    this.#bridge?.stop();
-  }
-
-  // Frames.
-
-  /** @param {Frame} frame */
-  #receive(frame) {
-    this.#heard = this.#env.now();
-    const asked = this.#asked.get(frame.requestId);
-    if (asked) {
-      this.#asked.delete(frame.requestId);
-      if (frame.type === 'error') return asked.reject(frame.payload);
-      asked.resolve(frame);
-    }
-    if (frame.type === 'error') this.#tell('error', { ...frame.payload, channel: frame.channel });
-    if (frame.type === 'connected') this.#greeted(frame);
-    else if (frame.type === 'auth:ok') this.#known(frame);
-    else if (frame.type === 'auth:expiring') this.#renew();
-    else if (frame.type === 'error') this.#failed(frame);
-    else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
-    else if (frame.type === 'drain') this.#step({ type: 'asked', ms: frame.payload?.reconnectInMs ?? 0 });
-    else if (frame.channel) this.#route(frame.channel, frame);
-    else if (frame.type !== 'pong') {
-      if (frame.type === 'rights:changed') this.#askRefused();
-      this.#tell('frame', frame);
-    } else if (frame.payload?.epoch) {
-      for (const subscription of this.#channels.values()) {
-        const { epoch, seq } = frame.payload;
-        if (subscription.track.advance({ epoch, seq }))
-          subscription.deliver({ type: 'pong', channel: subscription.name, payload: { epoch, seq } });
-      }
-    }
-  }
-
-  /** Whom the server takes us for, and for how long. @param {Frame} frame */
-  #known({ type, payload, timestamp }) {
-    this.#renewBefore(payload?.expiresAt, timestamp);
-    const { userId = null, guest = null } = payload ?? {};
-    // A token is on its way to the server, so the user is not anonymous yet.
-    if ((userId ?? guest) !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId, guest });
-  }
-
-  /** @param {Frame} frame */
-  #greeted(frame) {
-    const { payload, timestamp } = frame;
-    if (timestamp) this.skew = timestamp - this.#env.now();
-    for (const name of FROM_SERVER) {
-      if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
-    }
-    this.frameBytes = payload?.limits?.frameBytes ?? 0;
-    this.#step({ type: 'greeted' });
-    this.connected.value = true;
-    const { connectionId = null, generation = null } = payload ?? {};
-    this.generation.value = generation ?? this.generation.peek();
-    this.#show({ connectionId, everConnected: true, code: null, reason: '' });
-    this.#known(frame);
-    for (const subscription of this.#channels.values()) {
-      subscription.tries = 0;
-      this.#ask(subscription);
-    }
-  }
-
-  /** Channels follow by themselves; those that were refused may exist now. @param {any} payload */
-  #reshaped(payload) {
-    this.generation.value = payload?.generation ?? null;
-    this.#askRefused();
-  }
-
-  /** Channels that were refused may be allowed now. */
-  #askRefused() {
-    for (const subscription of this.#channels.values()) {
-      if (subscription.track.phase === 'refused') this.#ask(subscription);
-    }
-  }
-
-  /**
-   * @param {string} channel
-   * @param {Frame} frame
-   */
-  #route(channel, frame) {
-    const subscription = this.#channels.get(channel);
-    if (!subscription) return this.#tell('frame', frame);
-    const verdict = subscription.track.accept(frame);
-    if (verdict === 'drop') return;
-    if (frame.type === 'resync') this.#tell('resync', channel, frame.payload?.reason);
-    if (verdict === 'gap') return this.#again(subscription, 0);
-    subscription.deliver({ ...frame, asked: subscription.asked });
-    const live = subscription.track.phase === 'live';
-    if (live && frame.seq !== undefined) subscription.tries = 0;
-    subscription.show(live ? 'live' : 'waiting');
-    if (live) this.#unbridge();
-  }
-
-  /** @param {Frame} frame */
-  #failed(frame) {
-    const payload = frame.payload ?? {};
-    const asked = [...this.#channels.values()].find(({ track }) => track.answers(frame));
-    // Without a request it is the end of a channel: its entity is gone, or its rule fails. No other channel is concerned.
-    const ended = frame.channel && !frame.requestId ? this.#channels.get(frame.channel) : undefined;
-    const subscription = asked ?? ended;
-    // The token that was set is another user's.
-    if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
-    if (!subscription) {
-      if (frame.channel) return;
-      this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
-      this.#complaint = payload;
-      return this.#show({ reason: payload.message ?? payload.code ?? '' });
-    }
-    if (payload.code === 'BAD_POSITION' && subscription.track.point) {
-      subscription.track.forget();
-      return this.#again(subscription, 0);
-    }
-    if (!DENIED.has(payload.code) && payload.retry)
-      return this.#again(subscription, payload.retryAfterMs ?? 250);
-    this.#refused(subscription, frame, subscription === ended);
-  }
-
-  // Channels.
-
-  /** @param {Subscription} subscription */
-  #ask(subscription) {
-    const requestId = `r${(this.#requests += 1)}`;
-    const { name, track, snapshot, part } = subscription;
-    // The server remembers a limit for as long as the subscription lasts.
-    if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);
-    subscription.asked = part?.limit;
-    subscription.show('waiting');
-    this.#connection?.send('subscribe', name, track.ask(requestId, { snapshot, part }), requestId);
-  }
-
-  /**
-   * Subscribes again, at once the first time, then ever more slowly, so that a fault on either side is no storm.
-   *
-   * @param {Subscription} subscription
-   * @param {number} floor
-   */
-  #again(subscription, floor) {
-    subscription.tries += 1;
-    if (subscription.tries === 1 && floor === 0) return this.#ask(subscription);
-    // The same position has led to the same gap: start from the rows.
-    if (subscription.tries > 2 && subscription.snapshot) subscription.track.forget();
-    subscription.track.detach();
-    subscription.show('waiting');
-    this.#timers.set(`again ${subscription.name}`, this.#delay(subscription.tries, floor), () => {
-      if (this.connected.peek() && subscription.track.phase === 'idle') this.#ask(subscription);
-    });
-  }
-
-  /**
-   * @param {Subscription} subscription
-   * @param {Frame} frame
-   * @param {boolean} [ended] It was live: what was shown is true no longer, whatever the code.
-   */
-  #refused(subscription, frame, ended = false) {
-    const denied = ended || DENIED.has(frame.payload?.code);
-    subscription.refusal = frame.payload?.code ?? null;
-    this.#timers.clear(`again ${subscription.name}`);
-    subscription.track.refuse();
-    // Without its rows a channel cannot resume from their position.
-    if (denied) subscription.track.forget();
-    subscription.deliver(frame);
-    subscription.show(denied ? 'denied' : 'error');
-    this.#unbridge();
-  }
-
-  /** Nothing of this server is for this user. @param {object} payload */
-  #refuseAll(payload) {
-    for (const subscription of [...this.#channels.values()])
-      this.#refused(subscription, { type: 'error', channel: subscription.name, payload }, true);
-  }
-
-  /** @param {Subscription} subscription */
-  #leave(subscription) {
-    const { name, track } = subscription;
-    this.#channels.delete(name);
-    this.#timers.clear(`again ${name}`);
-    if (this.connected.peek() && track.phase !== 'idle' && track.phase !== 'refused')
-      this.#connection?.send('unsubscribe', name);
-    track.detach();
-  }
-
-  // What listeners are told.
-
-  /** @param {Partial<Detail>} [detail] */
-  #show(detail) {
-    const { name, attempt, wait, way } = this.#state;
-    const connected = this.connected.peek();
-    const transport = connected ? way : this.#bridge?.working ? 'poll' : null;
-    const before = this.detail.peek();
-    const waits = name === 'backoff' || name === 'fallback';
-    const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;
-    this.#retryOf = this.#state;
-    const last = () => this.#heard;
-    this.detail.value = { ...before, ...detail, nextRetryAt, transport, attempt, get lastMessageAt() { return last(); } };
-    const active = name !== 'idle' && name !== 'stopped' && name !== 'frozen';
-    if (connected) this.status.value = 'connected';
-    else if (transport === 'poll') this.status.value = 'polling';
-    else this.status.value = active && attempt <= this.#options.maxReconnectAttempts ? 'connecting' : 'offline';
-  }
-
-  /**
-   * @param {number} attempt
-   * @param {number} floor
-   */
-  #delay(attempt, floor) {
-    const { reconnectInterval: base, maxReconnectInterval: max } = this.#options;
-    return delay(attempt, { base, max, floor, random: this.#env.random });
-  }
-
-  /** HTTP goes to the host of the socket. @param {string} path */
-  #httpUrl(path) {
-    const url = new URL(this.#options.apiBase.replace(/\/$/, '') + path, this.#url);
-    url.protocol = url.protocol.replace(/^ws/, 'http');
-    return url;
+  /** @returns {Promise<Link>} */
+  #there() {
+    return new Promise((resolve) => void this.#with(resolve));
   }
 }

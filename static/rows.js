@@ -59,13 +59,11 @@ export class Rows {
     return this.#rows.get(id);
   }
 
-  /**
-   * Rows that an earlier page, or the page itself, brought along.
-   *
-   * @param {import('./cache.js').Kept} kept
-   */
-  restore({ epoch, seq, view, rows, last }) {
-    this.filled = { last: last ?? null };
+  /** @param {import('./cache.js').Kept | null} [kept] Rows that an earlier page, or the page itself, brought along. */
+  constructor(kept) {
+    if (!kept) return;
+    const { epoch, seq, view, rows, last = null } = kept;
+    this.filled = { last };
     this.#epoch = epoch;
     this.position = { epoch, seq };
     this.view = view;

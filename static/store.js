@@ -1,8 +1,8 @@
 /**
  * What all lists and records of one channel share: the server's rows as they are shown, the state, the subscription. Knows
- * nothing of the order or the number of rows that a list wants.
+ * nothing of the order or the number of rows that a list wants. What makes rows of frames (`rows.js`) comes with what receives them.
  */
-import { Rows } from './rows.js';
+import { link } from './parts.js';
 import { signal } from './signal.js';
 
 /**
@@ -36,7 +36,8 @@ export class Store {
   /** Whether the rows were ever known. */
   loaded = false;
   #options;
-  #rows = new Rows();
+  /** @type {import('./rows.js').Rows | null} */
+  #rows = null;
   /** The rows of `at`. During a resume those of the server are already others. @type {Map<string, Entry>} */
   #shown = new Map();
   /** @type {Set<(ids: Iterable<string>) => void>} */
@@ -45,8 +46,10 @@ export class Store {
   #subscribe = null;
   /** @type {(() => void) | null} */
   #unsubscribe = null;
-  /** @type {unknown} */
-  #filled;
+  /** Gives up waiting for the part. @type {(() => void) | null} */
+  #stop = null;
+  /** The snapshot that the shown rows are from. @type {import('./rows.js').Rows['filled']} */
+  filled = { last: null };
   /** The rows of the longest window. */
   #needed = 0;
   ping = () => {};
@@ -87,20 +90,28 @@ export class Store {
    * @param {import('./cache.js').Kept | null} [initial] Rows that the page brought along.
    */
   open(rt, channel, reload, initial) {
-    const { overlay, cache } = this.#options;
+    const { overlay, cache, env } = this.#options;
     this.#channel = channel;
     this.#unwatch = overlay.watch(this.entity, this);
     const begin = (/** @type {import('./cache.js').Kept | null | undefined} */ kept) => {
       if (this.#closed) return;
       if (kept) this.#restore(kept);
       let since = kept && (!kept.partial || kept.last) ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined;
+      /** @type {(() => void)[]} */
+      const early = [];
+      const then = (/** @type {() => void} */ act) => void (this.#rows ? act() : early.push(act));
       this.#subscribe = () => {
         const { part } = this.#options;
+        const onState = (/** @type {import('./track.js').ChannelState} */ state) => then(() => this.#turn(state));
         // The store keeps the rows for a while, so the channel can end at once.
-        return rt.subscribe(channel, (frame) => this.#take(frame), { snapshot: true, since, part, linger: 0, onState: (state) => this.#turn(state), reload });
+        return rt.subscribe(channel, (frame) => then(() => this.#take(frame)), { snapshot: true, since, part, linger: 0, onState, reload });
       };
       this.#unsubscribe = this.#subscribe();
       since = undefined;
+      this.#stop = link.use(env, ({ Rows }) => {
+        this.#rows = new Rows(kept);
+        for (const act of early) act();
+      });
     };
     this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
@@ -119,6 +130,7 @@ export class Store {
       this.#timer = this.#options.env.setTimeout(() => {
         this.#closed = true;
         this.#wake();
+        this.#stop?.();
         this.#unsubscribe?.();
         this.#unwatch?.();
         this.#options.gone();
@@ -132,9 +144,9 @@ export class Store {
     return this.#options.part;
   }
 
-  /** The server's present rows. */
+  /** The server's present rows, from the first frame on. */
   get rows() {
-    return this.#rows;
+    return /** @type {import('./rows.js').Rows} */ (this.#rows);
   }
 
   /** Those that are shown. */
@@ -218,9 +230,11 @@ export class Store {
   }
 
   /** Shows rows of an earlier time, until the server has told what has changed. @param {import('./cache.js').Kept} kept */
-  #restore(kept) {
-    this.#rows.restore(kept);
-    this.step();
+  #restore({ epoch, seq, rows, last }) {
+    for (const entry of rows) this.#shown.set(entry.row.id, entry);
+    this.#reach({ epoch, seq }, { last: last ?? null });
+    this.#refresh(this.ids());
+    this.#options.overlay.prune();
     this.state.value = this.#next = 'stale';
   }
 
@@ -236,7 +250,7 @@ export class Store {
       }
       return;
     }
-    if (!this.#rows.take(frame)) return;
+    if (!this.rows.take(frame)) return;
     this.dirty = true;
     this.#schedule();
   }
@@ -244,7 +258,7 @@ export class Store {
   /** @param {import('./track.js').ChannelState} state */
   #turn(state) {
     if (state === 'denied') {
-      this.#rows.clear();
+      this.rows.clear();
       this.dirty = true;
     }
     this.#next = state === 'waiting' ? 'stale' : state;
@@ -280,10 +294,9 @@ export class Store {
   /** To the server's present rows. What was heard of in events is settled in the same step, so nothing flickers. */
   step() {
     const { overlay } = this.#options;
-    const rows = this.#rows;
+    const rows = this.rows;
     // How far the rows are known may change although no row does.
-    const first = !this.loaded || this.#filled !== rows.filled;
-    this.#filled = rows.filled;
+    const first = !this.loaded || this.filled !== rows.filled;
     const touched = (this.#touched = rows.changed);
     rows.changed = new Set();
     for (const id of touched) {
@@ -291,9 +304,7 @@ export class Store {
       if (entry) this.#shown.set(id, entry);
       else this.#shown.delete(id);
     }
-    this.loaded = true;
-    this.at = rows.position;
-    if (this.at) overlay.meet(this.at.epoch);
+    this.#reach(rows.position, rows.filled);
     const echoes = rows.echoes;
     rows.echoes = [];
     for (const echo of echoes) overlay.hear(this.entity, echo);
@@ -304,6 +315,14 @@ export class Store {
     overlay.prune();
     const { part } = this.#options;
     if (part && this.#next === 'live' && rows.size > this.#needed + BESIDE) this.#renew();
+  }
+
+  /** @param {import('./rows.js').Position | null} at @param {import('./rows.js').Rows['filled']} filled */
+  #reach(at, filled) {
+    this.loaded = true;
+    this.at = at;
+    this.filled = filled;
+    if (at) this.#options.overlay.meet(at.epoch);
   }
 
   /** @param {Set<string>} ids */

@@ -11,7 +11,6 @@
  * @property {import('./signal.js').Readable<{id: string} | null>} user
  *
  * @typedef {{getToken?: GetToken, auth?: Auth}} Source
- * @typedef {string | import('./signal.js').Readable<{id: string} | null>} Owner An id, empty for an anonymous page; or the user of a login.
  */
 
 /** Renewals under way. A caller that needs a token in the meantime waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
@@ -39,39 +38,6 @@ export function tokensOf({ getToken, auth }, env) {
     if (refresh && !renewals.has(source)) renewals.set(source, renew().finally(() => renewals.delete(source)));
     return (await (renewals.get(source) ?? ask(false))) || undefined;
   };
-}
-
-/** Why what one user began ends for the next one. */
-export const OTHER_USER = { code: 'OTHER_USER', message: 'The user has changed.' };
-
-/**
- * @param {Pick<Auth, 'user'> | undefined} auth
- * @param {() => void} call Another user has come, or none is left.
- * @returns {() => void} disposer
- */
-export function onOtherUser(auth, call) {
-  let id = auth?.user.peek()?.id;
-  const follow = (/** @type {{id: string} | null} */ user) => {
-    const before = id;
-    id = user?.id;
-    if (id !== before) call();
-  };
-  return auth?.user.listen(follow) ?? (() => {});
-}
-
-/**
- * @param {string} name Of the class that keeps something.
- * @param {Owner} user
- * @param {(id: string) => void} call Another user has come.
- * @returns {string} The id of the present one.
- */
-export function follow(name, user, call) {
-  if (typeof user === 'string') return user;
-  if (typeof user?.listen !== 'function')
-    throw new TypeError(`new ${name}({ user }) belongs to a user: an id, '' for an anonymous page, or auth.user`);
-  const id = () => user.peek()?.id ?? '';
-  onOtherUser({ user }, () => call(id()));
-  return id();
 }
 
 /** The part of its life after which a token is renewed. */

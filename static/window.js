@@ -7,7 +7,6 @@
  * All rows up to the edge are known, and stay known: events come for every row, so the page hears of each row that appears
  * before the edge or leaves. Of the rows behind the edge some may be known and others not, so none of them is shown.
  */
-import { delay } from './env.js';
 import * as parts from './parts.js';
 import { kept } from './same.js';
 import { signal } from './signal.js';
@@ -60,7 +59,7 @@ export class Window {
    */
   cut(all, before) {
     const { store, order, sort } = this.#options;
-    const { filled } = store.rows;
+    const { filled } = store;
     if (filled !== this.#filled) {
       this.#filled = filled;
       const { last } = filled;
@@ -93,28 +92,25 @@ export class Window {
   }
 
   /** @param {number} known */
-  async #fill(known) {
+  #fill(known) {
     const { store, env } = this.#options;
     if (this.#reads || this.#closed || !store.reads) return;
     this.#reads = true;
     const edge = this.#edge;
     const cursor = this.#cursor;
     const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
-    const { news, fault, wait } = await parts.reading().then(({ further }) => further(this.#options, edge, cursor, most)).catch(NOTHING);
-    // A new snapshot may have replaced the rows in the meantime.
-    if (news && this.#edge === edge) [this.#edge, this.#cursor] = news;
-    if (wait !== undefined) this.#cursor = undefined;
-    if (fault) this.fault.value = fault;
-    this.#failures = wait ? this.#failures + 1 : 0;
-    const pause = delay(this.#failures, { base: 1000, max: 30_000, random: env.random });
-    if (wait) await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), pause));
-    this.#reads = false;
-    if (!this.#closed && !this.fault.peek()) store.touch([]);
+    parts.reading.use(env, async ({ further }) => {
+      const { news, fault, lost, failures } = await further(this.#options, edge, cursor, most, this.#failures);
+      // A new snapshot may have replaced the rows in the meantime.
+      if (news && this.#edge === edge) [this.#edge, this.#cursor] = news;
+      if (lost) this.#cursor = undefined;
+      if (fault) this.fault.value = fault;
+      this.#failures = failures;
+      this.#reads = false;
+      if (!this.#closed && !this.fault.peek()) store.touch([]);
+    });
   }
 }
-
-/** Of a reading whose code could not be loaded. @returns {import('./reading.js').Further} */
-const NOTHING = () => ({ wait: true });
 
 export class SortedRows {
   #order;

@@ -32,8 +32,12 @@ pub(super) fn pack(entry: &str, read: impl Fn(&str) -> Option<String>) -> Result
     while let Some(path) = packer.later.pop() {
         packer.add(&path)?;
     }
-    // The page has no exports, and it may wait (`await`), which a function may not.
-    Ok(packer.packed + &module.code)
+    // It may wait (`await`), which a function may not.
+    let exports = match module.exports.join(", ") {
+        none if none.is_empty() => none,
+        names => format!("export {{ {names} }};\n"),
+    };
+    Ok(packer.packed + &module.code + &exports)
 }
 
 struct Packer<R> {
@@ -77,6 +81,11 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
                 let from = resolved(path, from);
                 self.add(&from)?;
                 code += &format!("const {names} = {};\n", constant(&from));
+            } else if let Some(names) =
+                line.strip_prefix("export { ").and_then(|list| list.strip_suffix(" };"))
+            {
+                let names = names.split(", ").map(|name| is_name(name).then(|| name.to_owned()));
+                exports.extend(names.collect::<Option<Vec<_>>>().ok_or_else(form)?);
             } else if let Some(declaration) = line.strip_prefix("export ") {
                 exports.push(declared(declaration).ok_or_else(form)?.to_owned());
                 self.take_later(path, declaration, &mut code)?;
@@ -120,8 +129,16 @@ fn imported(import: &str) -> Option<(String, &str)> {
 fn declared(declaration: &str) -> Option<&str> {
     let declaration = declaration.strip_prefix("async ").unwrap_or(declaration);
     let (kind, rest) = declaration.split_once(' ')?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let end = rest.find(|c: char| !is_part_of_a_name(c)).unwrap_or(rest.len());
     (matches!(kind, "function" | "function*" | "class" | "const") && end > 0).then(|| &rest[..end])
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_part_of_a_name)
+}
+
+const fn is_part_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// The path below `static/` of what a module imports.
@@ -188,13 +205,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exported_by_a_list_is_exported_and_so_is_what_the_entry_exports() {
+        let modules = [
+            ("pages/page.js", "import { a, b } from './a.js';\nexport { a, b };\nexport function c() {}\n"),
+            ("pages/a.js", "const a = 1;\nexport { a };\nexport const b = 2;\n"),
+        ];
+        let expected = "const $pages_a = (() => {\nconst a = 1;\nconst b = 2;\nreturn { a, b };\n})();\n\
+            const { a, b } = $pages_a;\nfunction c() {}\nexport { a, b, c };\n";
+        assert_eq!(packed(&modules).unwrap(), expected);
+    }
+
+    #[test]
     fn what_cannot_be_translated_is_an_error_with_its_module() {
         let form = |line: &str| PackError::Form { module: "pages/page.js".to_owned(), line: line.to_owned() };
         for line in [
             "import './a.js';",
             "import a from './a.js';",
             "import {",
-            "export { a };",
+            "export { a as b };",
+            "export { a } from './a.js';",
+            "export * from './a.js';",
+            "export {  };",
             "export default 1;",
             "import('./a.js",
         ] {

@@ -31,6 +31,9 @@ pub(super) struct StaticFile {
 /// By path. As many entries as the program has files. In debug builds a file can have changed.
 static READY: Mutex<Option<HashMap<String, StaticFile>>> = Mutex::new(None);
 
+/// The client of a page, which is sent together with all that it imports.
+const CLIENT: &str = "client.js";
+
 /// `pack/pages/home.js` is the module `pages/home.js` together with all that it imports.
 pub(super) fn find(path: &str) -> Option<StaticFile> {
     if !cfg!(debug_assertions)
@@ -38,7 +41,8 @@ pub(super) fn find(path: &str) -> Option<StaticFile> {
     {
         return Some(ready.clone());
     }
-    let (bytes, media) = match path.strip_prefix("pack/") {
+    let entry = path.strip_prefix("pack/").filter(|entry| entry.starts_with("pages/"));
+    let (bytes, media) = match entry.or((path == CLIENT).then_some(CLIENT)) {
         Some(entry) => (packed(entry)?, "text/javascript; charset=utf-8".to_owned()),
         None => read(path)?,
     };
@@ -56,9 +60,7 @@ fn read(path: &str) -> Option<(Bytes, String)> {
 }
 
 fn packed(entry: &str) -> Option<Bytes> {
-    if !entry.starts_with("pages/") || module(entry).is_none() {
-        return None;
-    }
+    module(entry)?;
     match pack(entry, module) {
         Ok(packed) => Some(packed.into()),
         Err(error) => {

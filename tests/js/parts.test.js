@@ -26,11 +26,21 @@ test('a part is loaded once; one that could not be loaded is loaded by the next 
   assert.deepEqual([await three, await load(), load.loaded, asked.length], ['the module', 'the module', 'the module', 2]);
 });
 
+/** A copy of the modules of its own, to which one of them does not come until `arrive`. */
+function without(name) {
+  const folder = mkdtempSync(join(tmpdir(), 'tidewire-parts-'));
+  cpSync(join(ROOT, 'static'), folder, { recursive: true, filter: (path) => !path.endsWith(`/${name}`) && !/pages$|types$/.test(path) });
+  return {
+    load: (module) => import(pathToFileURL(join(folder, module)).href),
+    arrive: () => cpSync(join(ROOT, 'static', name), join(folder, name)),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
 /** A page of its own, to which `attendance.js` does not come until `arrive`. */
 async function page() {
-  const folder = mkdtempSync(join(tmpdir(), 'tidewire-parts-'));
-  cpSync(join(ROOT, 'static'), folder, { recursive: true, filter: (path) => !/attendance\.js$|pages$|types$/.test(path) });
-  const { PresenceManager } = await import(pathToFileURL(join(folder, 'presence.js')).href);
+  const { load, arrive, remove } = without('attendance.js');
+  const { PresenceManager } = await load('presence.js');
   const w = world();
   const frames = [];
   const rt = {
@@ -42,16 +52,10 @@ async function page() {
       return new Promise(() => {});
     },
   };
-  return {
-    w,
-    rt,
-    frames,
-    presence: new PresenceManager(rt, { env: w.env }),
-    arrive: () => cpSync(join(ROOT, 'static/attendance.js'), join(folder, 'attendance.js')),
-    /** Until a load has failed, and the next one is due. */
-    failed: () => until(() => w.clock.pending === 1),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  };
+  const presence = new PresenceManager(rt, { env: w.env });
+  /** Until a load has failed, and the next one is due. */
+  const failed = () => until(() => w.clock.pending === 1);
+  return { w, rt, frames, presence, arrive, failed, remove };
 }
 
 /** The files have their own pace. */
@@ -112,10 +116,8 @@ test('a presence that is closed loads nothing more; one that is used again does'
     // One that is closed while the part is on its way.
     presence.join('Task/7');
     presence.close();
-    await failed();
     arrive();
     await w.clock.run(10_000);
-    await until(() => w.clock.pending === 0);
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual([w.clock.pending, w.env.document.listening, frames], [0, 0, []]);
     presence.join('Task/8', { b: 2 });
@@ -123,6 +125,85 @@ test('a presence that is closed loads nothing more; one that is used again does'
     assert.deepEqual(frames, [['presence:join', 'presence:Task/8', { metadata: { b: 2 }, state: undefined }]]);
     presence.close();
     assert.equal(w.env.document.listening, 0);
+  } finally {
+    remove();
+  }
+});
+
+/** A client of its own, to which `link.js` does not come until `arrive`. */
+async function client(options = {}) {
+  const { load, arrive, remove } = without('link.js');
+  const modules = Object.assign({}, ...(await Promise.all(['realtime.js', 'channels.js', 'optimistic.js'].map(load))));
+  const w = world();
+  const rt = new modules.RealtimeClient('/ws', { env: w.env, ...options });
+  return { w, rt, modules, arrive, remove };
+}
+
+test('while the part that connects cannot be loaded, the page is shown and can be changed, and the rest is done when it comes', async () => {
+  const { w, rt, modules, arrive, remove } = await client({ getToken: () => 'one' });
+  try {
+    assert.equal(rt.status.value, 'offline');
+    rt.connect();
+    const rows = [{ id: 'a', title: 'A', version: 1 }, { id: 'b', title: 'B', version: 1 }];
+    const list = new modules.ChannelSubscriber(rt, { env: w.env }).list('Task', { initial: { items: rows, next: null, epoch: 'e1', seq: 7, view: 'v' } });
+    const db = new modules.OptimisticManager(null, rt, { env: w.env });
+    assert.deepEqual([list.value, list.state.value, rt.status.value], [rows, 'stale', 'connecting']);
+    const heard = [];
+    const leave = rt.subscribe('entity:Note', (frame) => heard.push(frame));
+    rt.subscribe('entity:Tag', (frame) => heard.push(frame.type));
+    rt.subscribe('entity:Tag', (frame) => heard.push(frame.type))();
+    const told = [];
+    const deaf = rt.on('frame', () => told.push('never'));
+    rt.on('frame', ({ type }) => told.push(type));
+    leave();
+    deaf();
+    const closed = new modules.ChannelSubscriber(rt, { env: w.env }).list('Word');
+    closed.close();
+    const lost = rt.request('presence:join', {}, 'presence:lobby');
+    lost.catch(() => {});
+    db.update('Task', 'a', { title: 'mine' });
+    assert.deepEqual(list.value.map(({ title }) => title), ['mine', 'B']);
+    rt.setToken('two');
+    for (let time = 1; time <= 11; time++) {
+      await until(() => rt.detail.value.attempt === time);
+      assert.equal(rt.status.value, time <= 10 ? 'connecting' : 'offline');
+      await w.clock.run(1000);
+    }
+    assert.match(rt.detail.value.reason, /link\.js/);
+    assert.equal(w.sockets.length, 0);
+    arrive();
+    await until(() => (w.clock.run(1000), w.sockets.length === 1));
+    await assert.rejects(lost, ({ code }) => code === 'NO_ANSWER');
+    assert.deepEqual([rt.status.value, rt.detail.value.attempt, rt.detail.value.pending], ['connecting', 0, 1]);
+    w.socket.greet();
+    assert.deepEqual(w.socket.take('auth').map(({ payload }) => payload), [{ token: 'one' }, { token: 'two' }]);
+    assert.deepEqual(
+      w.socket.take('subscribe').map(({ channel, payload }) => [channel, payload?.since]).sort(),
+      [['entity:Tag', undefined], ['entity:Task', { epoch: 'e1', seq: 7, view: 'v' }]],
+    );
+    w.socket.say({ type: 'lease:changed' });
+    assert.deepEqual([told, rt.status.value, rt.detail.value.reason, heard], [['lease:changed'], 'connected', '', []]);
+    rt.disconnect();
+  } finally {
+    remove();
+  }
+});
+
+test('a client that is stopped, or used by another user, before it could connect', async () => {
+  const user = signal({ id: 'u1' });
+  const { w, rt, modules, arrive, remove } = await client({ auth: { user, token: () => 'a token' } });
+  try {
+    rt.connect();
+    const list = new modules.ChannelSubscriber(rt, { env: w.env }).list('Task', { initial: { items: [{ id: 'a' }], next: null, epoch: 'e1', seq: 7, view: 'v' } });
+    rt.api.list('tasks').catch(() => {});
+    user.value = { id: 'u2' };
+    rt.disconnect();
+    assert.equal(rt.status.value, 'offline');
+    arrive();
+    await until(() => (w.clock.run(1000), list.state.value === 'denied'));
+    assert.deepEqual([list.value, list.error.value.code, rt.status.value], [[], 'OTHER_USER', 'offline']);
+    assert.deepEqual(w.sockets.filter(({ closedWith }) => closedWith === null), []);
+    await until(() => (w.clock.run(1000), w.requests.length > 0));
   } finally {
     remove();
   }

@@ -152,7 +152,7 @@ test('who is here', LIMIT, async () => {
   const seen = [];
   watching.users.listen((users) => seen.push(users.map(({ id }) => id).join()));
   await until(() => watching.state.value === 'live');
-  const { here } = await run("from '/static/presence.js'", 'here');
+  const { here } = await run("import { PresenceManager } from '/static/client.js'", 'here');
   assert.equal(here.state.value, 'left', 'the sample leaves at once');
   const again = new PresenceManager(app.rt).join(`Task/${id}`, { field: 'title' });
   await until(() => watching.users.value[0]?.metadata.field === 'title');

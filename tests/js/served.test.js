@@ -1,12 +1,16 @@
 /**
- * What a page without a bundler is sent: the modules without their comments, small enough, and the same program as the source.
+ * What a page without a bundler is sent: the modules without their comments, the client as one, small enough, and the same program as
+ * the source.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build, transformSync } from 'esbuild';
+import { OptimisticManager } from '../../static/optimistic.js';
 import { ROOT, Tidewire } from './program.js';
 
 let server;
@@ -24,7 +28,8 @@ const program = (text) => transformSync(text, { minify: true, format: 'esm', tar
 test('every module is sent without its comments, and is the same program', async () => {
   const names = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js') && !name.startsWith('types'));
   assert.ok(names.length > 30);
-  for (const name of names) {
+  // The client is sent with all that it imports, as the next tests say.
+  for (const name of names.filter((name) => name !== 'client.js')) {
     const sent = await fetched(name);
     assert.doesNotMatch(sent, /\/\*\*|^\s*\/\/|^\s*$\n/m, name);
     assert.equal(program(sent), program(readFileSync(join(ROOT, 'static', name), 'utf8')), name);
@@ -50,32 +55,52 @@ test('the modules of a page are sent as one, each once, and the page needs nothi
     const [, entry] = /<script type="module" src="\/static\/pack\/(.*?)">/.exec(readFileSync(join(ROOT, 'static/pages', name), 'utf8'));
     const packed = await fetched(`pack/${entry}`);
     // What a bundler finds when it follows the imports of the page is what the server follows.
-    const { metafile } = await build({ entryPoints: [join(ROOT, 'static', entry)], bundle: true, format: 'esm', outdir: 'out', write: false, metafile: true, plugins: [SERVED] });
-    const expected = Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length));
+    const expected = await followed(entry);
     const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
-    assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.map((path) => path.replaceAll('/', '_')).sort(), name);
+    assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.sort(), name);
     assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/(export|bulk|compare|leased|keys|form|picks))\.js`)/m, name);
     transformSync(packed, { format: 'esm' });
   }
 });
 
-/** Loaded in advance, and used only while no socket gets through. */
-const FALLBACK = ['bridge.js', 'stream.js', 'share.js', 'later.js'];
+/** What a bundler finds when it follows the imports of a module: those that are loaded with it, and those that it may load. */
+async function followed(entry) {
+  const { metafile } = await build({ entryPoints: [join(ROOT, 'static', entry)], bundle: true, format: 'esm', outdir: 'out', write: false, metafile: true, plugins: [SERVED] });
+  return Object.keys(metafile.inputs).map((path) => path.slice(path.indexOf('static/') + 'static/'.length, -'.js'.length).replaceAll('/', '_'));
+}
 
-test('what a page without a bundler loads is at most 40 KB gzipped, and 6.5 KB for the time without a socket', async () => {
-  /** @type {Map<string, string>} */
-  const loaded = new Map();
-  const load = async (name) => {
-    if (loaded.has(name)) return;
-    const text = await fetched(name);
-    loaded.set(name, text);
-    for (const [, next] of text.matchAll(/(?:from |import\()['"]\.\/(.*?)['"]/g)) await load(next);
+test('the client is sent as one file of at most 40 KB gzipped, with all that it may load', async () => {
+  const response = await fetch(`${server.address}/static/client.js`);
+  assert.equal(response.headers.get('content-encoding'), 'gzip');
+  const sent = await response.text();
+  const size = gzipSync(sent, { level: 9 }).length;
+  if (process.env.SIZES) console.log('client.js as it is sent', size);
+  assert.ok(size <= 40 * 1024, `${size} bytes`);
+  const found = [...sent.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
+  assert.deepEqual([...found, 'client'].sort(), (await followed('client.js')).sort());
+  for (const module of ['realtime', 'channels', 'presence', 'optimistic', 'link', 'queue', 'lanes', 'bridge', 'stream', 'verdicts']) assert.ok(found.includes(module), module);
+  assert.doesNotMatch(sent, /^import |import\((?!`\.\/shared\.js`)/m);
+});
+
+test('the client as it is sent works, also beside a module of its own', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tidewire-served-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'client.mjs'), await fetched('client.js'));
+  const sent = await import(pathToFileURL(join(folder, 'client.mjs')).href);
+  assert.deepEqual(Object.keys(sent).sort(), Object.keys(await import('../../static/client.js')).sort());
+  const { rt, channels, db, close } = sent.connect({ url: server.address });
+  t.after(close);
+  const list = channels.list('Task');
+  const until = async (look) => {
+    while (!look()) await new Promise((resolve) => list.listen(resolve));
   };
-  for (const name of ['client.js', 'queue.js', 'cache.js']) await load(name);
-  const sizeOf = (names) => names.map((name) => gzipSync(loaded.get(name), { level: 9 }).length).reduce((a, b) => a + b);
-  const size = sizeOf([...loaded.keys()].filter((name) => !FALLBACK.includes(name)));
-  const fallback = sizeOf(FALLBACK);
-  if (process.env.SIZES) console.log(loaded.size, size, fallback);
-  assert.ok(loaded.size > 25 && size <= 40 * 1024, `${loaded.size} modules, ${size} bytes`);
-  assert.ok(fallback <= 6.5 * 1024, `${fallback} bytes for the time without a socket`);
+  const made = db.create('Task', { title: 'sent as one' });
+  // Changes of another copy of a module are shown by the lists of this one.
+  const other = new OptimisticManager(null, rt);
+  t.after(() => other.close());
+  const beside = other.create('Task', { title: 'beside' });
+  assert.deepEqual(list.value.map(({ title }) => title).sort(), ['beside', 'sent as one']);
+  await Promise.all([made, beside]);
+  await until(() => list.value.length === 2 && list.value.every(({ _optimistic }) => !_optimistic));
+  assert.deepEqual(list.value.map(({ title }) => title).sort(), ['beside', 'sent as one']);
 });

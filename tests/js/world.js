@@ -4,12 +4,12 @@
  */
 
 import { verdicts } from '../../static/mutation.js';
-import { api, bridge, reading, shared, stream } from '../../static/parts.js';
+import { api, bridge, link, reading, shared, stream } from '../../static/parts.js';
 import { attendance } from '../../static/presence.js';
 import { lanes } from '../../static/queue.js';
 
 // Loading a part takes real time, which is none here.
-await Promise.all([api, attendance, bridge, lanes, reading, shared, stream, verdicts].map((load) => load()));
+await Promise.all([api, attendance, bridge, lanes, link, reading, shared, stream, verdicts].map((load) => load()));
 
 export class Clock {
   time = 1_700_000_000_000;

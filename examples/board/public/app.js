@@ -2,9 +2,8 @@
  * The page of the board: cards in columns, a chat, who is here and who types. The order of the cards is theirs, and moving one
  * changes that one only: its position is between those of its neighbours.
  */
+import { OptimisticManager, PresenceManager } from '/static/client.js';
 import { devtools } from '/static/devtools.js';
-import { OptimisticManager } from '/static/optimistic.js';
-import { PresenceManager } from '/static/presence.js';
 import { feed } from './feed.js';
 import { movable } from './moving.js';
 import { $, avatar, complain, h, nameOfMachine, onSubmit, start, time } from './page.js';

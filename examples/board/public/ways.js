@@ -10,7 +10,7 @@
  * @typedef {{stop: () => void, cut: (off: boolean) => void}} Way
  */
 import { activity } from '/static/activity.js';
-import { RealtimeClient } from '/static/realtime.js';
+import { RealtimeClient } from '/static/client.js';
 
 const ENTITIES = ['Board', 'Card', 'Message'];
 const CHANNEL = `activity?entity=${ENTITIES}`;

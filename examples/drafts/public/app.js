@@ -2,7 +2,7 @@
  * The page of the drafts. Who holds the ring is a field of the draft, and the rules let only the holder write: the page shows what
  * the server decides, and decides nothing by itself.
  */
-import { PresenceManager } from '/static/presence.js';
+import { PresenceManager } from '/static/client.js';
 import { $, avatar, complain, h, onSubmit, start, time } from './page.js';
 
 start(({ rt, channels, db, me }) => {

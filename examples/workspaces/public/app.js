@@ -2,7 +2,7 @@
  * The page of the workspaces: create one, send its link, join, and share tasks. The secret of a link stands behind `#`, which a
  * browser sends to no server by itself.
  */
-import { PresenceManager } from '/static/presence.js';
+import { PresenceManager } from '/static/client.js';
 import { $, avatar, complain, h, onSubmit, start } from './page.js';
 
 start(({ rt, api, channels, db, as, me, token }) => {
