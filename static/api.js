@@ -152,9 +152,9 @@ export class Api {
    * @param {ApiOptions} [options]
    */
   constructor(base, options = {}) {
+    this.#options = only('Api', options, 'getToken auth as tries env');
     this.#env = environment(options.env);
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
-    this.#options = only('Api', options, 'getToken auth as tries env');
     this.#tokens = tokensOf(options, this.#env);
     this.newId = idsOf(this.#env);
   }

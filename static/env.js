@@ -93,7 +93,7 @@ export class Timers {
 }
 
 /**
- * An option that does not exist is a mistake of the page: it throws, where it is given.
+ * Options that are no object, or one that does not exist, are a mistake of the page: it throws, where they are given.
  *
  * @template {object} T
  * @param {string} where What got the options.
@@ -103,6 +103,7 @@ export class Timers {
  */
 export function only(where, given, names) {
   const known = names.split(' ');
+  if (typeof given !== 'object' || !given) throw new TypeError(`${where} takes options as an object: ${known.join(', ')}`);
   for (const name in given) if (!known.includes(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${known.join(', ')}`);
   return given;
 }

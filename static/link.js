@@ -212,7 +212,8 @@ export class Link {
   };
 
   async #open() {
-    if (!this.#options.enabled) return void this.#poll();
+    const { enabled, transports } = this.#options;
+    if (!enabled || transports.every((way) => way === 'poll')) return void this.#poll();
     this.#timers.clear('retry');
     this.#complaint = {};
     const state = this.#state;

@@ -23,7 +23,8 @@
  * the server asked for (`drain`, `retryAfterMs`) is a floor under it, which only `connect` after `disconnect` or `stopped` ignores.
  *
  * In the fallback a stream of server-sent events is tried after each socket that did not get through (`way`). While one lives the
- * state is `live`, and when it ends a socket comes first.
+ * state is `live`, and when it ends a socket comes first. Where sockets are not wanted (`transports`) there is no fallback: a stream
+ * takes the place of the socket.
  *
  * Polling is no state: it runs beside `opening`, `backoff` and `fallback` once they have lasted for a moment.
  */
@@ -83,12 +84,14 @@ const to = (state, changes, ...effects) => ({ state: Object.freeze({ ...state, .
 
 /** @type {Rule} */
 const stay = (state) => ({ state, effects: [] });
+/** What is tried first. @param {Context} context @returns {State['way']} */
+const first = ({ options }) => (options.transports.includes('ws') ? 'ws' : 'sse');
 /** @type {Rule} From the first delay on, as on a first visit. */
-const start = () => to(IDLE, { name: 'opening' }, 'open', 'bridge');
+const start = (_state, _event, context) => to(IDLE, { name: 'opening', way: first(context) }, 'open', 'bridge');
 /** @type {Rule} One attempt more. */
 const again = (state) => to(state, { name: 'opening' }, 'open', 'bridge');
 /** @type {Rule} */
-const look = ({ refresh }) => to(IDLE, { name: 'opening', refresh }, 'open', 'bridge', 'poll');
+const look = ({ refresh }, _event, context) => to(IDLE, { name: 'opening', refresh, way: first(context) }, 'open', 'bridge', 'poll');
 /** @type {Rule} */
 const end = () => to(IDLE, {}, 'close', 'rest');
 /** @type {Rule} */
@@ -120,7 +123,7 @@ const lose = (state, { code }, context) => {
   const refresh = state.refresh || action === 'token';
   const floor = state.floor - context.now;
   const next = { attempt, flaps, refresh };
-  if (blocked || state.way === 'sse') {
+  if (first(context) === 'ws' && (blocked || state.way === 'sse')) {
     const way = state.way === 'ws' && options.transports.includes('sse') ? 'sse' : 'ws';
     // After a socket a stream, and after a stream that lived a socket, soon; else it takes its time.
     const turn = way === 'sse' || (state.way === 'sse' && state.name === 'live');

@@ -98,8 +98,8 @@ export class OptimisticManager {
     if (!http) throw new TypeError('give an Api, a RealtimeClient, or both');
     this.#api = http;
     this.#rt = rt;
-    this.#env = environment(options.env);
     this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');
+    this.#env = environment(options.env);
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
     this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
     // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
@@ -124,6 +124,7 @@ export class OptimisticManager {
    * @returns {Mutation} Its `id` can be used at once.
    */
   create(entity, data, target, options) {
+    checked(entity, '', data);
     const id = data.id ?? (this.#options.ids === 'temp' ? 'temp_' : '') + this.#api.newId();
     const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
@@ -140,6 +141,7 @@ export class OptimisticManager {
    * @returns {Mutation}
    */
   update(entity, id, data, target, options) {
+    checked(entity, id, data);
     const { ifMatch = false } = optionsOf(target, options);
     const seen = this.#seen(entity, id, target);
     const make = typeof data === 'function' ? /** @type {(row: any) => Fields} */ (data) : undefined;
@@ -157,6 +159,7 @@ export class OptimisticManager {
    * @returns {Mutation}
    */
   delete(entity, id, target, options) {
+    checked(entity, id, {});
     const { ifMatch = false } = optionsOf(target, options);
     const version = typeof ifMatch === 'number' ? ifMatch : (this.#seen(entity, id, target)?.version ?? null);
     return this.#change({ op: 'delete', entity, id }, ifMatch === false ? null : { version, base: {} }, target, options);
@@ -430,6 +433,12 @@ export class OptimisticManager {
 /** @param {unknown} target @returns {target is AnySignal} */
 function isSignal(target) {
   return typeof target === 'object' && target !== null && 'value' in target;
+}
+
+/** @param {unknown} entity @param {unknown} id @param {unknown} data */
+function checked(entity, id, data) {
+  const fits = data && (typeof data === 'function' || (typeof data === 'object' && !Array.isArray(data)));
+  if (typeof entity !== 'string' || typeof id !== 'string' || !fits) throw new TypeError("a change names its record and fields: `db.update('Task', id, { title })`");
 }
 
 /**

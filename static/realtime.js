@@ -41,7 +41,7 @@ import { onOtherUser } from './user.js';
  * @property {number} [bridgeAfter] Without a trusted socket for this long, poll beside it: 3000.
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
- * @property {string[]} [transports] `['ws', 'sse', 'poll']`. Without `sse` or `poll` that fallback is not used.
+ * @property {string[]} [transports] `['ws', 'sse', 'poll']`. What is left out is not tried.
  * @property {'fallback' | boolean} [shareConnection] Tabs without sockets share few streams: `'fallback'`. True: tabs of one user share one
  * socket, too.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
@@ -125,6 +125,9 @@ export class RealtimeClient {
     const { env, ...all } = only('RealtimeClient', options, `${Object.keys(DEFAULTS).join(' ')} getToken auth env`);
     // An option that is left undefined has its default.
     const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
+    const chosen = { ...DEFAULTS, ...given };
+    const { transports } = chosen;
+    if (!transports?.[0] || !Array.from(transports).every((way) => DEFAULTS.transports.includes(way))) throw new TypeError("`transports` names what may be tried: 'ws', 'sse', 'poll'");
     this.#env = environment(env);
     const address = new URL(url, this.#env.base);
     address.protocol = address.protocol.replace(/^http/, 'ws');
@@ -134,7 +137,7 @@ export class RealtimeClient {
     this.api = { newId: idsOf(this.#env), list: ask('list'), get: ask('get'), plural: ask('plural'), schema: ask('schema'), batch: ask('batch') };
     /** @param {typeof import('./link.js')} part */
     const begin = ({ Link }) => {
-      const link = (this.#link = new Link(this, this.#env, given, { ...DEFAULTS, ...given }, address));
+      const link = (this.#link = new Link(this, this.#env, given, chosen, address));
       for (const act of this.#waits) act(link);
       this.#waits.clear();
     };
@@ -229,6 +232,7 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, options = {}) {
+    if (typeof channel !== 'string' || typeof callback !== 'function') throw new TypeError('rt.subscribe takes a channel and a function');
     only('rt.subscribe', options, 'snapshot since part linger onState reload');
     return this.#with((link) => link.subscribe(channel, callback, options));
   }

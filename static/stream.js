@@ -30,7 +30,7 @@ export async function socketFor(host) {
     class extends StreamSocket {
       /** @param {string} url Of the socket. */
       constructor(url) {
-        super(host.env, host.httpUrl, url, through);
+        super(host.env, host.httpUrl, url, through, transports.includes('ws'));
       }
     }
   );
@@ -59,16 +59,19 @@ class StreamSocket {
   /** @type {WebSocket | null} */
   #look = null;
   #through;
+  #looks;
 
   /**
    * @param {import('./env.js').Env} env
    * @param {(path: string) => URL} httpUrl
    * @param {string} url
    * @param {() => void} through Called when a socket gets through again.
+   * @param {boolean} looks Whether to look for one.
    */
-  constructor(env, httpUrl, url, through) {
+  constructor(env, httpUrl, url, through, looks) {
     this.#env = env;
     this.#through = through;
+    this.#looks = looks;
     this.#httpUrl = httpUrl;
     this.#url = new URL(url);
     // Its owner listens by then, and has a token sent first.
@@ -161,7 +164,7 @@ class StreamSocket {
     if (frame.type !== 'welcome') return this.#say(frame);
     this.#session = frame.payload.session;
     this.#env.clearTimeout(this.#timer);
-    this.#lookIn(LOOK);
+    if (this.#looks) this.#lookIn(LOOK);
     this.#say({ ...frame, type: 'connected' });
   }
 

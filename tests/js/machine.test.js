@@ -170,3 +170,20 @@ test('in the fallback a stream follows each socket that does not get through, an
   // The network has changed: a socket at once.
   assert.deepEqual([go(['wake'], blocked).name, go(['wake'], blocked).way], ['opening', 'ws']);
 });
+
+test('where sockets are not wanted, streams take their place, with the waits of sockets', () => {
+  const given = { options: { ...options, transports: ['sse', 'poll'] } };
+  const go = (events, from) => walk(events, from, given);
+  const opening = go(['connect']);
+  assert.deepEqual([opening.name, opening.way], ['opening', 'sse']);
+  const live = go(['greeted', 'trusted'], opening);
+  assert.deepEqual([live.name, live.way], ['live', 'sse']);
+  let state = live;
+  for (let attempt = 1; attempt <= 15; attempt++) {
+    state = go([lost(), 'retry'], state);
+    assert.deepEqual([state.name, state.way, state.attempt], ['opening', 'sse', attempt]);
+  }
+  const waits = go([lost()], state);
+  assert.deepEqual([waits.name, waits.way, waits.wait], ['backoff', 'sse', 15_250]);
+  assert.deepEqual([go(['wake'], waits).name, go(['wake'], waits).way], ['opening', 'sse']);
+});

@@ -91,3 +91,36 @@ test('each module that takes options is in the table', () => {
   const found = names.flatMap((name) => [...readFileSync(join(ROOT, `static/${name}.js`), 'utf8').matchAll(/only\('(.*?)'/g)].map(([, where]) => where));
   assert.deepEqual([...called].sort(), [...new Set(found)].sort());
 });
+
+test('options that are no object throw, and say so', async () => {
+  const takes = [
+    (given) => connect(given),
+    (given) => new RealtimeClient('/ws', given),
+    (given) => rt.subscribe('entity:Task', () => {}, given),
+    (given) => channels.list('Task', given),
+    (given) => new ChannelSubscriber(rt, given),
+    (given) => new OptimisticManager(api, rt, given),
+    (given) => db.create('Task', {}, null, given ?? 0),
+    (given) => new PresenceManager(rt, given),
+    (given) => new Api('/api', given),
+  ];
+  for (const call of takes) for (const given of [null, 5, 'x', true, () => {}]) assert.throws(() => call(given), /^TypeError: .* takes options as an object: \w+, /, `${call} ${given}`);
+});
+
+test('a change that names no record, or no fields, throws, and is not made', () => {
+  const { size: before } = db.pendingMutations;
+  const wrong = [undefined, null, 5, true, {}, []];
+  for (const value of wrong) {
+    const calls = [() => db.create(value, {}), () => db.update(value, 'x', {}), () => db.update('Task', value, {}), () => db.delete('Task', value), () => db.delete(value, 'x')];
+    if (!value || typeof value !== 'object' || Array.isArray(value)) calls.push(() => db.create('Task', value), () => db.update('Task', 'x', value));
+    for (const call of calls) assert.throws(call, /a change names its record and fields/, `${call} ${value}`);
+  }
+  assert.equal(db.pendingMutations.size, before);
+});
+
+test('a subscription without a function, and a way that there is not, throw', () => {
+  for (const [channel, call] of [['entity:Task', undefined], ['entity:Task', 'x'], [5, () => {}], [undefined, () => {}]]) assert.throws(() => rt.subscribe(channel, call), /takes a channel and a function/);
+  for (const transports of [[], ['websocket'], ['ws', 'SSE'], 'ws', 5, [null], [['ws']], {}, null]) {
+    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` names what may be tried/, `${JSON.stringify(transports)}`);
+  }
+});

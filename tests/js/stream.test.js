@@ -7,7 +7,7 @@ import { RealtimeClient } from '../../static/realtime.js';
 import { settle, world } from './world.js';
 
 /** A client whose sockets are refused, and a server that streams. */
-async function streaming({ refuse = true, getToken = async () => 't1', life } = {}) {
+async function streaming({ refuse = true, getToken = async () => 't1', life, transports = ['ws', 'sse'] } = {}) {
   const w = world();
   const stream = { posts: [], opened: 0 };
   if (refuse) w.onSocket = (socket) => queueMicrotask(() => socket.cut());
@@ -32,7 +32,7 @@ async function streaming({ refuse = true, getToken = async () => 't1', life } = 
     stream.bytes(new TextEncoder().encode(`event: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`));
     await rest();
   };
-  const rt = new RealtimeClient('/ws', { env: w.env, maxReconnectAttempts: 1, transports: ['ws', 'sse'], getToken }).connect();
+  const rt = new RealtimeClient('/ws', { env: w.env, maxReconnectAttempts: 1, transports, getToken }).connect();
   if (refuse) {
     for (let tries = 0; tries < 20 && stream.opened === 0; tries++) {
       await w.clock.run(1000);
@@ -170,5 +170,23 @@ test('a stream whose first event does not come is given up: a proxy keeps it bac
   await w.clock.run(5000);
   assert.equal(stream.aborted, true);
   assert.match(rt.detail.value.reason, /did not begin in time/);
+  rt.disconnect();
+});
+
+test('a client without `ws` begins with a stream, comes back with one, and never opens a socket', async () => {
+  const { w, rt, stream } = await streaming({ transports: ['sse'] });
+  assert.deepEqual([rt.status.value, rt.detail.value.transport], ['connected', 'sse']);
+  // Long enough to look for a socket many times.
+  for (let minute = 0; minute < 15; minute++) {
+    await w.clock.run(10_000);
+    await stream.say({ type: 'pong', payload: {} });
+  }
+  assert.equal(stream.opened, 1);
+  stream.controller.close();
+  for (let tries = 0; tries < 20 && stream.opened === 1; tries++) {
+    await rest();
+    await w.clock.run(1000);
+  }
+  assert.deepEqual([stream.opened, w.sockets.length], [2, 0]);
   rt.disconnect();
 });

@@ -49,9 +49,9 @@ test('a request is repeated at the date that the server named, and not at all wi
 });
 
 /** A page whose socket does not get through, and that polls. */
-async function polling() {
+async function polling(options = { enabled: false }) {
   const w = world();
-  const rt = new RealtimeClient('/ws', { env: w.env, transports: ['ws', 'poll'], enabled: false }).connect();
+  const rt = new RealtimeClient('/ws', { env: w.env, transports: ['ws', 'poll'], ...options }).connect();
   w.respond = ({ pathname }) => {
     if (pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
     if (pathname === '/api/tasks') return reply(200, { epoch: 'e1', view: 'v', seq: 1, items: [], next: null });
@@ -162,5 +162,13 @@ test('changes wait as long as the server asked, also when a connection comes mea
   await w.clock.run(2000);
   assert.equal(posts, 2);
   db.close();
+  rt.disconnect();
+});
+
+test('a client with `poll` alone opens neither a socket nor a stream', async () => {
+  const { w, rt } = await polling({ transports: ['poll'] });
+  await w.clock.run(120_000);
+  assert.deepEqual([rt.status.value, w.sockets.length], ['polling', 0]);
+  assert.deepEqual([...new Set(w.requests.map(({ url }) => url.pathname))].sort(), ['/api/changes', '/api/schema', '/api/tasks']);
   rt.disconnect();
 });
