@@ -201,3 +201,33 @@ test('a queue that cannot be loaded says so, and all else works', async () => {
   await context.unroute('**/static/lanes.js');
   assert.equal(await page.evaluate(() => window.queue.forget().then(() => window.queue.unsent())), 0);
 });
+
+test('while what connects or what sends cannot be loaded, the last rows are shown and can be changed, and all goes through when it comes', async () => {
+  const page = await open();
+  await page.evaluate(() => window.db.create('Task', { title: 'of before' }).then(() => {}));
+  await shows(page, 'of before');
+  await becomes(() => page.evaluate(async () => (await window.cache.load('entity:Task'))?.rows.length === 1));
+  for (const [nth, name] of ['link.js', 'verdicts.js'].entries()) {
+    await without(name);
+    const lost = page.waitForEvent('requestfailed', { predicate: (request) => request.url().endsWith(name) });
+    await page.reload();
+    await lost;
+    await page.waitForFunction(() => document.title.endsWith('ready'));
+    await page.evaluate((title) => void window.db.create('Task', { title }), `made without ${nth}`);
+    const known = ['of before', 'made without 0'].slice(0, nth + 1);
+    if (name === 'link.js') {
+      // Changes go over HTTP meanwhile.
+      await shows(page, ...known, `made without ${nth}`);
+      assert.equal(await page.evaluate(() => window.tasks.state.value), 'stale');
+      await page.waitForFunction(() => /link\.js/.test(window.rt.detail.value.reason));
+      assert.equal(await page.locator('[role=status]').innerText(), 'connecting');
+    } else {
+      await shows(page, ...known, `made without ${nth} (pending)`);
+      assert.equal((await titles()).length, 2);
+    }
+    await context.unroute(`**/static/${name}`);
+    await shows(page, ...known, `made without ${nth}`);
+    await page.waitForFunction(() => window.rt.status.value === 'connected' && window.rt.detail.value.reason === '');
+  }
+  assert.deepEqual((await titles()).sort(), ['made without 0', 'made without 1', 'of before']);
+});
