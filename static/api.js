@@ -5,7 +5,7 @@
 import { delay, environment, LONGEST_ADDRESS, only } from './env.js';
 import { idsOf } from './ids.js';
 import { retryAfter } from './later.js';
-import { parameters } from './query.js';
+import { conditions, text, WORDS } from './query.js';
 import { tokensOf } from './tokens.js';
 import { OTHER_USER } from './user.js';
 
@@ -395,4 +395,12 @@ export class Api {
     if (this.#options.as) url.searchParams.set('as', this.#options.as);
     return url.href;
   }
+}
+
+/**
+ * @param {import('./query.js').Query} query
+ * @returns {[name: string, text: string][]} `priority[gte]` and `3`, in the order given.
+ */
+export function parameters(query) {
+  return conditions(query, WORDS).map(([name, operator, value]) => [operator ? `${name}[${operator}]` : name, text(value)]);
 }

@@ -5,8 +5,8 @@
  * The list stays during a reconnect, as `stale`, until the server has told it anew. So nothing flickers, and the server holds
  * the place of a connection that broke for as long.
  */
-import { Timers } from './env.js';
 import { kept, sameList } from './same.js';
+import { Timers } from './timers.js';
 
 /**
  * @typedef {import('./presence.js').Attention} Attention
@@ -61,6 +61,7 @@ export class Attendance {
       rt.on('error', (error) => this.#places.get(error.channel)?.refuse(error)),
       rt.connected.listen((connected) => all((place) => (connected ? place.enter() : place.wait()))),
       rt.detail.listen(({ userId }) => {
+        all((place) => place.others());
         if (userId === user) return;
         user = userId;
         // What the user before saw is not for the next one.
@@ -268,7 +269,15 @@ class Place {
     const before = new Map(this.#shown.users.peek().map((user) => [user.id, user]));
     const next = users.map((user) => kept(before.get(user.id), user) ?? user);
     this.#shown.users.value = sameList(this.#shown.users.peek(), next);
+    this.others();
     this.#count({ users: next.length, connections: next.reduce((sum, { connections = 1 }) => sum + connections, 0) });
+  }
+
+  /** Who of them is not the user, or the guest, of this page. */
+  others() {
+    const { userId, guest } = this.#rt.detail.peek();
+    const { users, others } = this.#shown;
+    others.value = sameList(others.peek(), users.peek().filter(({ id }) => id !== (userId ?? guest)));
   }
 
   /** @param {{holder: string} | null} lease */

@@ -2,9 +2,10 @@
  * Polling while there is no socket: `/api/changes` for all channels at once. It runs beside the attempts to
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
-import { delay, LONGEST_ADDRESS, Timers } from './env.js';
+import { delay, LONGEST_ADDRESS } from './env.js';
 import { LIFTED_BY_RIGHTS, mayRetry, retryAfter } from './later.js';
 import { readList, readRecord } from './reading.js';
+import { Timers } from './timers.js';
 
 /**
  * @typedef {import('./track.js').Subscription} Subscription

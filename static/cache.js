@@ -18,7 +18,7 @@ import { follow } from './user.js';
 
 /** Channels whose rows are kept for one user. One more, and all are forgotten. */
 const MOST_CHANNELS = 100;
-/** Milliseconds without a change after which the rows are kept. */
+/** Milliseconds from a change until the rows are kept, with what has changed meanwhile. */
 const SAVE_AFTER = 1000;
 
 export class RowCache {
@@ -73,10 +73,13 @@ export class RowCache {
    */
   keepSoon(channel, store, env) {
     const era = this.#era;
-    env.clearTimeout(this.#changed.get(channel));
-    this.#changed.delete(channel);
     // The server refuses them now.
-    if (!store.follows) return void this.drop(channel);
+    if (!store.follows) {
+      env.clearTimeout(this.#changed.get(channel));
+      this.#changed.delete(channel);
+      return void this.drop(channel);
+    }
+    if (this.#changed.has(channel)) return;
     const keep = () => {
       this.#changed.delete(channel);
       const { at } = store;

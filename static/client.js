@@ -3,7 +3,6 @@
  * as one file. Knows nothing by itself.
  */
 import { Api, ApiError } from './api.js';
-import { RowCache } from './cache.js';
 import { ChannelSubscriber } from './channels.js';
 import { only } from './env.js';
 import { OptimisticManager } from './optimistic.js';
@@ -12,7 +11,7 @@ import { OfflineQueue } from './queue.js';
 import { RealtimeClient } from './realtime.js';
 import { computed, signal } from './signal.js';
 
-export { Api, ApiError, ChannelSubscriber, OfflineQueue, OptimisticManager, PresenceManager, RealtimeClient, RowCache, computed, signal };
+export { Api, ApiError, ChannelSubscriber, OfflineQueue, OptimisticManager, PresenceManager, RealtimeClient, computed, signal };
 
 /**
  * @typedef {object} ConnectOptions

@@ -1,8 +1,8 @@
 /**
  * One socket, from the attempt to its loss, with every timer that belongs to it: when it is gone, nothing of it can
- * touch the next one. Knows frames, but no channels, and never comes back: that is `realtime.js`.
+ * touch the next one. Knows frames, but no channels, and never comes back: that is `link.js`.
  */
-import { Timers } from './env.js';
+import { Timers } from './timers.js';
 
 /** @typedef {import('./track.js').Frame} Frame */
 

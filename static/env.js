@@ -1,5 +1,5 @@
 /**
- * Everything that the modules take from outside, in one object, so that tests can hand in their own; options of the page; and time.
+ * Everything that the modules take from outside, in one object, so that tests can hand in their own; options of the page; and waits.
  */
 
 /**
@@ -45,53 +45,6 @@ export function environment(given = {}) {
   };
 }
 
-/** Timers count to 2^31 milliseconds, and a longer one is due at once. */
-const LONGEST = 2 ** 31 - 1;
-
-/**
- * Named timers of one owner: setting a name again replaces it, so none can be forgotten.
- */
-export class Timers {
-  /** @type {Map<string, any>} */
-  #running = new Map();
-  #env;
-
-  /** @param {Pick<Env, 'setTimeout' | 'clearTimeout'>} env */
-  constructor(env) {
-    this.#env = env;
-  }
-
-  /**
-   * @param {string} name
-   * @param {number} ms
-   * @param {() => void} call
-   */
-  set(name, ms, call) {
-    this.clear(name);
-    this.#running.set(
-      name,
-      this.#env.setTimeout(() => {
-        this.#running.delete(name);
-        call();
-      }, Math.min(ms, LONGEST)),
-    );
-  }
-
-  /** @param {string} name */
-  has(name) {
-    return this.#running.has(name);
-  }
-
-  /** @param {string[]} names All of them when none is named. */
-  clear(...names) {
-    for (const name of names.length > 0 ? names : [...this.#running.keys()]) {
-      if (!this.#running.has(name)) continue;
-      this.#env.clearTimeout(this.#running.get(name));
-      this.#running.delete(name);
-    }
-  }
-}
-
 /**
  * Options that are no object, or one that does not exist, are a mistake of the page: it throws, where they are given.
  *
@@ -103,8 +56,7 @@ export class Timers {
  */
 export function only(where, given, names) {
   const known = names.split(' ');
-  if (typeof given !== 'object' || !given) throw new TypeError(`${where} takes options as an object: ${known.join(', ')}`);
-  for (const name in given) if (!known.includes(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${known.join(', ')}`);
+  for (const name in typeof given === 'object' && given ? given : { [`${given}`]: 0 }) if (!known.includes(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${known.join(', ')}`);
   return given;
 }
 

@@ -7,8 +7,9 @@
  * locks (a page over plain http) it renews a lease instead. A tab that was taken for dead and was not sends some mutations
  * a second time, under the same ids: the server does each once.
  */
-import { environment, Timers } from './env.js';
+import { environment } from './env.js';
 import { Storage } from './storage.js';
+import { Timers } from './timers.js';
 
 /**
  * @typedef {import('./mutation.js').Mutation} Mutation

@@ -2,8 +2,9 @@
  * The lease of one record: "I am editing this". One user holds it at a time. It is renewed while it is held, and its number goes
  * with each write. Knows no rows.
  */
-import { environment, only, Timers } from './env.js';
+import { environment, only } from './env.js';
 import { signal } from './signal.js';
+import { Timers } from './timers.js';
 
 /** @typedef {'free' | 'held' | 'lost'} LeaseState `free`: not held by this page. `lost`: it ended without being given up. */
 

@@ -4,14 +4,15 @@
  */
 import { DENIED } from './codes.js';
 import { Connection } from './connection.js';
-import { delay, Timers } from './env.js';
+import { delay } from './env.js';
 import { IDLE, next } from './machine.js';
-import * as parts from './parts.js';
+import { part } from './parts.js';
 import { Rows } from './rows.js';
 import { shielded } from './signal.js';
+import { Timers } from './timers.js';
 import { Subscription } from './track.js';
 import { dueIn, tokensOf } from './tokens.js';
-import { OTHER_USER } from './user.js';
+import { NO_ANSWER, OTHER_USER } from './user.js';
 import { onWake } from './wake.js';
 
 /**
@@ -19,8 +20,14 @@ import { onWake } from './wake.js';
  * @typedef {import('./realtime.js').Detail} Detail
  */
 
-/** Of a request that cannot be sent, or whose connection is gone. */
-const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'There was no answer.' };
+/** Polling. */
+export const bridge = part(() => import('./bridge.js'));
+/** Server-sent events in place of a socket. */
+export const stream = part(() => import('./stream.js'));
+/** Requests over HTTP. */
+export const api = part(() => import('./api.js'));
+/** One connection of many tabs. The template string keeps the server from packing this module with a page. */
+export const shared = part(() => import(`./shared.js`));
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
 
@@ -70,10 +77,10 @@ export class Link {
   #api;
 
   /**
-   * @param {import('./realtime.js').RealtimeClient} client What is told is told there.
+   * @param {import('./realtime.js').RealtimeClient} client Its signals are set here.
    * @param {import('./env.js').Env} env
    * @param {import('./realtime.js').RealtimeOptions} given
-   * @param {typeof import('./realtime.js').DEFAULTS} options The same, with the defaults of what was not given.
+   * @param {import('./realtime.js').Chosen} options The same, with the defaults of what was not given.
    * @param {URL} url
    */
   constructor(client, env, given, options, url) {
@@ -84,8 +91,8 @@ export class Link {
     this.#timers = new Timers(env);
     this.#url = url;
     this.#tokens = tokensOf(given, env);
-    this.#api = parts.part(async () => {
-      const { Api } = await parts.api();
+    this.#api = part(async () => {
+      const { Api } = await api();
       const getToken = (/** @type {{refresh: boolean}} */ { refresh }) => this.#tokenNow(refresh);
       return new Api(this.#httpUrl('').href, { as: url.searchParams.get('as'), auth: given.auth, getToken, env });
     });
@@ -111,17 +118,17 @@ export class Link {
     this.#step({ type: 'wake' });
   }
 
-  /** @param {number} count Changes that were not sent. */
-  pend(count) {
-    if (count !== this.#client.detail.peek().pending) this.#show({ pending: count });
-  }
-
   /** @param {string | null} token */
   setToken(token) {
     this.#token = { value: token, used: false };
     if (token && this.#client.connected.peek()) this.#renewWith(token);
     else if (this.#state.name === 'stopped') this.connect();
     else if (this.#client.connected.peek()) this.begin();
+    // The attempt that is under way began with another one.
+    else if (this.#connection) {
+      this.#drop();
+      this.#open();
+    }
   }
 
   /** @param {string} type @param {object} [payload] @param {string} [channel] @returns {Promise<Frame>} */
@@ -182,7 +189,7 @@ export class Link {
     const { state, effects } = next(this.#state, event, { now: now(), random, renews, options: this.#options });
     this.#state = state;
     for (const effect of effects) this.#perform[effect]();
-    if (effects.length > 0 || detail) this.#show(detail);
+    if (effects.length > 0 || detail) this.show(detail);
   }
 
   /** @type {Record<import('./machine.js').Effect, () => void>} */
@@ -197,7 +204,7 @@ export class Link {
     settle: () => {
       this.#timers.clear('bridge');
       this.#unbridge();
-      for (const load of [parts.bridge, parts.stream]) load().catch(() => {});
+      for (const load of [bridge, stream]) load().catch(() => {});
     },
     rest: () => {
       this.#timers.clear('retry', 'bridge');
@@ -218,10 +225,10 @@ export class Link {
     this.#complaint = {};
     const state = this.#state;
     let env = this.#env;
-    const load = state.way === 'sse' ? parts.stream : this.#options.shareConnection === true ? parts.shared : null;
+    const load = state.way === 'sse' ? stream : this.#options.shareConnection === true ? shared : null;
     if (load) {
       const { signal } = (this.#attempt = new AbortController());
-      const WebSocket = await load().then(({ socketFor }) => socketFor({ ...this.#lent(), signal })).catch(() => (load === parts.stream ? null : env.WebSocket));
+      const WebSocket = await load().then(({ socketFor }) => socketFor({ ...this.#lent(), signal })).catch(() => (load === stream ? null : env.WebSocket));
       if (signal.aborted) return;
       if (!WebSocket) return this.#lost(0, 'no stream');
       env = { ...env, WebSocket };
@@ -229,11 +236,11 @@ export class Link {
     const connection = new Connection(env, this.#options, {
       frame: (frame) => this.#receive(frame),
       trusted: () => this.#step({ type: 'trusted' }),
-      answered: (rtt) => this.#show({ rtt }),
+      answered: (rtt) => this.show({ rtt }),
       lost: (code, reason) => this.#lost(code, reason),
     });
     this.#connection = connection;
-    this.#show({ refusal: null });
+    this.show({ refusal: null });
     const { refresh } = this.#state;
     connection.open(this.#url.href, this.#tokens || this.#token.value ? () => this.#tokenNow(refresh) : undefined);
   }
@@ -249,13 +256,13 @@ export class Link {
       listen: this.subscribe.bind(this),
       soon: this.#perform.poll,
       httpUrl: (/** @type {string} */ path) => this.#httpUrl(path),
-      show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.#show({ sharing }),
+      show: (/** @type {import('./shared.js').Sharing | null} */ sharing) => this.show({ sharing }),
       Connection,
       DENIED,
       connected: this.#client.connected,
       token: (/** @type {boolean} */ refresh) => this.#tokenNow(refresh),
       refused: (/** @type {Subscription} */ subscription, /** @type {Frame} */ frame) => this.#refused(subscription, frame),
-      changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
+      changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.show()),
     };
   }
 
@@ -332,7 +339,7 @@ export class Link {
     const { code: refusal, message } = complaint;
     this.#step({ type: 'lost', code }, { code, reason: message ?? refusal ?? closeReason });
     if (this.#state.name !== 'stopped' || refusal === undefined || !DENIED.has(refusal)) return;
-    this.#show({ refusal });
+    this.show({ refusal });
     this.#refuseAll(complaint);
   }
 
@@ -348,7 +355,7 @@ export class Link {
   async #poll() {
     this.#polls = true;
     try {
-      const { Bridge } = await parts.bridge();
+      const { Bridge } = await bridge();
       this.#bridge ??= new Bridge(this.#lent());
       if (this.#polls) this.#bridge.start();
     } catch {
@@ -398,7 +405,7 @@ export class Link {
     this.#renewBefore(payload?.expiresAt, timestamp);
     const { userId = null, guest = null } = payload ?? {};
     // A token is on its way to the server, so the user is not anonymous yet.
-    if ((userId ?? guest) !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId, guest });
+    if ((userId ?? guest) !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.show({ userId, guest });
   }
 
   /** @param {Frame} frame */
@@ -413,11 +420,8 @@ export class Link {
     this.#client.connected.value = true;
     const { connectionId = null, generation = null } = payload ?? {};
     this.#client.generation.value = generation ?? this.#client.generation.peek();
-    this.#show({ connectionId, everConnected: true, code: null, reason: '' });
+    this.show({ connectionId, everConnected: true, code: null, reason: '' });
     this.#known(frame);
-    // Set while the connection began with another one.
-    const { value, used } = this.#token;
-    if (value && !used) this.#renewWith(value);
     for (const subscription of this.#channels.values()) {
       subscription.tries = 0;
       this.#ask(subscription);
@@ -468,7 +472,7 @@ export class Link {
       if (frame.channel) return;
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;
-      return this.#show({ reason: payload.message ?? payload.code ?? '' });
+      return this.show({ reason: payload.message ?? payload.code ?? '' });
     }
     if (payload.code === 'BAD_POSITION' && subscription.track.point) {
       subscription.track.forget();
@@ -546,7 +550,7 @@ export class Link {
   // What listeners are told.
 
   /** @param {Partial<Detail>} [detail] */
-  #show(detail) {
+  show(detail) {
     const { name, attempt, wait, way } = this.#state;
     const connected = this.#client.connected.peek();
     const transport = connected ? way : this.#bridge?.working ? 'poll' : null;

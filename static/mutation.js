@@ -15,7 +15,8 @@ import { part } from './parts.js';
  *
  * @typedef {object} Guard How a change of one record is kept from overwriting that of another user.
  * @property {number | null} version The version that it goes out with; null: the newest one, if the base still holds.
- * @property {Record<string, any> | null} base The fields that it changes, as they were seen. Null: `make` computes them anew.
+ * @property {Record<string, any> | null} base The fields that it changes, as they were seen. Null: not seen, or not in this version, or
+ * `make` computes them anew.
  *
  * @typedef {object} Keeper Who made it.
  * @property {(mutation: Mutation) => void} retry
@@ -96,6 +97,11 @@ export class Mutation {
     return this.#verdict.then(onRow, onError);
   }
 
+  /** @template B @param {(error: any) => B | PromiseLike<B>} onError */
+  catch(onError) {
+    return this.then(null, onError);
+  }
+
   /** Sends it again after a refusal. Of a conflict: over the other's change. */
   retry() {
     this.#keeper.retry(this.whole ?? this);
@@ -116,12 +122,17 @@ export class Mutation {
 
   /** Whether two mutations must stay in their order. @param {Mutation} earlier */
   follows(earlier) {
-    return earlier.changes.some((before) => this.changes.some((change) => touches(change, before)));
+    return this.#touches(earlier.changes);
   }
 
   /** Whether it makes sense only with the record that another one creates. @param {Mutation} creator */
   needs(creator) {
-    return creator.changes.some((made) => made.op === 'create' && this.changes.some((change) => touches(change, made)));
+    return this.#touches(creator.changes.filter(({ op }) => op === 'create'));
+  }
+
+  /** @param {Change[]} others */
+  #touches(others) {
+    return others.some((other) => this.changes.some((change) => touches(change, other)));
   }
 
   // What its maker tells it.

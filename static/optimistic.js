@@ -8,6 +8,7 @@ import { environment, only } from './env.js';
 import { Lane, Mutation, verdicts } from './mutation.js';
 import { Overlay, overlayOf } from './overlay.js';
 import { computed, fieldsOf, plain, sameList } from './same.js';
+import { isRecord } from './query.js';
 import { signal } from './signal.js';
 import { onOtherUser, OTHER_USER } from './user.js';
 
@@ -40,6 +41,7 @@ import { onOtherUser, OTHER_USER } from './user.js';
  * @property {(mutation: Mutation) => void} put Again after each change of it.
  * @property {(mid: string) => void} remove
  * @property {() => void} close
+ * @property {Promise<unknown>} [ready] Resolves when it has told what an earlier page left behind.
  *
  * @typedef {object} OptimisticOptions
  * @property {ConflictPolicy} [conflict] `merge`
@@ -82,6 +84,8 @@ export class OptimisticManager {
   #guesses = new Map();
   /** Reads them, once. @type {Promise<void> | null} */
   #defaults = null;
+  /** What the part that sends and judges uses of this one. @type {import('./verdicts.js').Host} */
+  #host;
   #closed = false;
   /** Whether what sends is loaded, or being so. */
   #loads = false;
@@ -95,18 +99,33 @@ export class OptimisticManager {
    */
   constructor(api, rt = null, options = {}) {
     const http = api ?? rt?.api;
-    if (!http) throw new TypeError('give an Api, a RealtimeClient, or both');
+    if (!http?.newId) throw new TypeError('give an Api, a RealtimeClient, or both');
     this.#api = http;
     this.#rt = rt;
     this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');
     this.#env = environment(options.env);
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
+    this.#host = {
+      api: http,
+      rt,
+      env: this.#env,
+      options,
+      overlay: this.#overlay,
+      lane: this.#lane,
+      mutations: this.#mutations,
+      make: (mid, changes, guards) => new Mutation(mid, changes, guards, this.#keeper),
+      drop: (mutation) => this.#drop(mutation),
+      keep: (mutation) => this.#keep(mutation),
+      tell: () => this.#tell(),
+      stuck: (problem) => void (this.stuck.value = problem),
+    };
     this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
     // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
     verdicts().catch(() => {});
+    this.#overlay.ready = options.queue?.ready;
     options.queue?.open({
       rt,
-      adopt: (stored) => this.#adopt(stored),
+      adopt: (stored) => this.#late(({ adopt }) => adopt(this.#host, stored)),
       release: (open) => void (this.#lane.open = open),
     });
   }
@@ -124,8 +143,8 @@ export class OptimisticManager {
    * @returns {Mutation} Its `id` can be used at once.
    */
   create(entity, data, target, options) {
-    checked(entity, '', data);
-    const id = data.id ?? (this.#options.ids === 'temp' ? 'temp_' : '') + this.#api.newId();
+    const id = data?.id ?? (this.#options.ids === 'temp' ? 'temp_' : '') + this.#api.newId();
+    checked(entity, id, data);
     const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
     return this.#change({ op: 'create', entity, id, data: plain(data), guess }, null, target, options);
@@ -141,13 +160,15 @@ export class OptimisticManager {
    * @returns {Mutation}
    */
   update(entity, id, data, target, options) {
-    checked(entity, id, data);
+    const make = typeof data === 'function' ? /** @type {(row: any) => Fields} */ (data) : undefined;
+    checked(entity, id, make ? {} : data);
     const { ifMatch = false } = optionsOf(target, options);
     const seen = this.#seen(entity, id, target);
-    const make = typeof data === 'function' ? /** @type {(row: any) => Fields} */ (data) : undefined;
     const fields = make ? computedFrom(make, seen) : plain(data);
     const guarded = make !== undefined || ifMatch !== false;
-    const guard = guarded ? { version: typeof ifMatch === 'number' ? ifMatch : null, base: seen ? fieldsOf(seen, fields) : null } : null;
+    const version = typeof ifMatch === 'number' ? ifMatch : null;
+    // What the fields were in another version than the one that is shown is not known.
+    const guard = guarded ? { version, base: seen && (version ?? seen.version) === seen.version ? fieldsOf(seen, fields) : null } : null;
     return this.#change({ op: 'update', entity, id, data: { ...fields }, make }, guard, target, options);
   }
 
@@ -259,10 +280,9 @@ export class OptimisticManager {
    */
   #join(change, { debounce = 0 }) {
     const last = this.#lane.queue.at(-1);
-    const [into] = last?.changes ?? [];
-    const fits = last?.state === 'queued' && last.changes.length === 1 && !last.guards[0] && last.attempts === 0 && last.optimistic;
-    if (!last || !fits || into.entity !== change.entity || into.id !== change.id || into.op === 'delete') return null;
-    if (change.op === 'create') return null;
+    if (last?.state !== 'queued' || last.changes.length > 1 || last.guards[0] || last.attempts > 0 || !last.optimistic) return null;
+    const [into] = last.changes;
+    if (into.entity !== change.entity || into.id !== change.id || into.op === 'delete' || change.op === 'create') return null;
     if (change.op === 'delete' && into.op === 'create') {
       this.#drop(last);
       last.fulfil(null);
@@ -310,42 +330,23 @@ export class OptimisticManager {
     const lane = this.#lane;
     if (!lane.open || lane.queue.length === 0 || this.#loads) return;
     this.#loads = true;
-    /** @param {typeof import('./verdicts.js')} part */
-    const begin = ({ Verdicts }) => {
+    this.#late(({ Verdicts }) => {
       this.#loads = lane.open;
       if (!lane.open) return;
-      this.#verdicts = new Verdicts({
-        api: this.#api,
-        rt: this.#rt,
-        env: this.#env,
-        options: this.#options,
-        overlay: this.#overlay,
-        lane,
-        mutations: this.#mutations,
-        drop: (mutation) => this.#drop(mutation),
-        keep: (mutation) => this.#keep(mutation),
-        tell: () => this.#tell(),
-        stuck: (problem) => void (this.stuck.value = problem),
-      });
+      this.#verdicts = new Verdicts(this.#host);
       lane.sender = this.#verdicts.outbox;
       lane.sender.soon();
-    };
-    this.#disposers.push(verdicts.use(this.#env, begin, (error) => void (this.stuck.value = error)));
+    });
+  }
+
+  /** Once the part is there that sends and judges. @param {(part: typeof import('./verdicts.js')) => void} act */
+  #late(act) {
+    this.#disposers.push(verdicts.use(this.#env, act, (error) => void (this.stuck.value = error)));
   }
 
   #keeper = {
     /** @param {Mutation} mutation */
-    retry: (mutation) => {
-      if (mutation.state !== 'failed' && mutation.state !== 'conflict') return;
-      // What depends on it names it.
-      const waiting = [...this.#mutations.values()].filter(({ error }) => error?.mid === mutation.mid);
-      mutation.again();
-      this.#keep(mutation);
-      if (mutation.optimistic) this.#overlay.add(mutation);
-      this.#lane.add(mutation);
-      this.#tell();
-      for (const other of waiting) this.#keeper.retry(other);
-    },
+    retry: (mutation) => this.#late(({ again }) => again(this.#host, mutation)),
     /** @param {Mutation} mutation */
     discard: (mutation) => {
       const pending = mutation.state === 'queued';
@@ -384,24 +385,6 @@ export class OptimisticManager {
     if (this.#mutations.has(mutation.mid)) this.#options.queue?.put(mutation);
   }
 
-  /** What another page, or this one before a reload, left behind. @param {import('./mutation.js').Stored[]} stored */
-  #adopt(stored) {
-    const adopted = stored.filter(({ mid }) => !this.#mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error, conflict = null, optimistic = true }) => {
-      const mutation = new Mutation(mid, changes, guards, this.#keeper);
-      // That page may have sent it without having told.
-      Object.assign(mutation, { attempts: Math.max(1, attempts), conflict, optimistic });
-      if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
-      return mutation;
-    });
-    const later = [...this.#mutations.values()];
-    this.#mutations.clear();
-    for (const mutation of [...adopted, ...later]) this.#mutations.set(mutation.mid, mutation);
-    // They were made before everything that was made here.
-    this.#overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
-    this.#lane.adopt(adopted.filter(({ state }) => state === 'queued'));
-    this.#tell();
-  }
-
   #tell() {
     const all = [...this.#mutations.values()];
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
@@ -437,8 +420,7 @@ function isSignal(target) {
 
 /** @param {unknown} entity @param {unknown} id @param {unknown} data */
 function checked(entity, id, data) {
-  const fits = data && (typeof data === 'function' || (typeof data === 'object' && !Array.isArray(data)));
-  if (typeof entity !== 'string' || typeof id !== 'string' || !fits) throw new TypeError("a change names its record and fields: `db.update('Task', id, { title })`");
+  if (![entity, id].every((name) => name && typeof name === 'string') || !isRecord(data)) throw new TypeError("a change names a record and fields: update('Task', id, { title })");
 }
 
 /**

@@ -3,7 +3,8 @@
  * record at a time. Knows neither what they change nor what a verdict means for the page.
  */
 import { mayRetry } from './later.js';
-import { delay, Timers } from './env.js';
+import { delay } from './env.js';
+import { Timers } from './timers.js';
 
 /**
  * @typedef {import('./mutation.js').Mutation} Mutation

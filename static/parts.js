@@ -2,9 +2,8 @@
  * Modules without which a page can begin. Each is loaded at its first use, or in advance once a connection is trusted, so that it
  * is there when nothing can be loaded any longer.
  */
-
-/** Milliseconds after which a part that could not be loaded is tried again. */
-const LOAD_AGAIN = 1000;
+import { delay } from './env.js';
+import { shielded } from './signal.js';
 
 /**
  * A load that fails is tried again by the next call.
@@ -15,6 +14,11 @@ const LOAD_AGAIN = 1000;
 export function part(load) {
   /** @type {Promise<T> | undefined} */
   let loading;
+  /** @type {Set<{call: (loaded: T) => void, failed?: (error: unknown) => void}>} */
+  const waits = new Set();
+  let failures = 0;
+  /** @type {any} */
+  let timer;
   const part = () =>
     (loading ??= load().then(
       (loaded) => (part.loaded = loaded),
@@ -25,31 +29,31 @@ export function part(load) {
     ));
   part.loaded = /** @type {T | undefined} */ (undefined);
   /**
-   * Calls with it: at once when it is there, else as soon as it could be loaded, however often that takes.
+   * Calls with it: before it returns when the part is there, else as soon as it could be loaded, however often that takes. All who
+   * wait for a part share its attempts.
    *
-   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout'>} env
+   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout' | 'random'>} env
    * @param {(loaded: T) => void} call
-   * @param {(error: unknown) => void} [failed] Once for each time that it could not be loaded.
-   * @returns {() => void} Gives it up.
+   * @param {(error: unknown) => void} [failed] Called for each attempt that fails.
+   * @returns {() => void} Stops waiting for it.
    */
   part.use = (env, call, failed) => {
-    let over = false;
-    /** @type {any} */
-    let timer;
-    const go = () =>
+    const wait = { call, failed };
+    const attempt = () =>
       void part().then(
-        (loaded) => over || call(loaded),
+        (loaded) => {
+          for (const { call } of waits) shielded(call, loaded);
+          waits.clear();
+        },
         (error) => {
-          if (over) return;
-          timer = env.setTimeout(go, LOAD_AGAIN);
-          failed?.(error);
+          if (waits.size > 0) timer = env.setTimeout(attempt, delay(++failures, { base: 1000, max: 30_000, random: env.random }));
+          for (const { failed } of waits) failed?.(error);
         },
       );
     if (part.loaded) call(part.loaded);
-    else go();
+    else if (waits.add(wait).size === 1) attempt();
     return () => {
-      over = true;
-      env.clearTimeout(timer);
+      if (waits.delete(wait) && waits.size === 0) env.clearTimeout(timer);
     };
   };
   return part;
@@ -58,13 +62,5 @@ export function part(load) {
 /** What connects. */
 export const link = part(() => import('./link.js'));
 
-/** Polling. */
-export const bridge = part(() => import('./bridge.js'));
-/** Server-sent events in place of a socket. */
-export const stream = part(() => import('./stream.js'));
-/** Requests over HTTP. */
-export const api = part(() => import('./api.js'));
-/** One connection of many tabs. In such quotes it is no part of the one file that the server makes of a page's modules. */
-export const shared = part(() => import(`./shared.js`));
 /** Rows over HTTP. */
 export const reading = part(() => import('./reading.js'));

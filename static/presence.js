@@ -4,8 +4,7 @@
  */
 import { environment, only } from './env.js';
 import { part } from './parts.js';
-import { sameList } from './same.js';
-import { computed, signal } from './signal.js';
+import { signal } from './signal.js';
 
 /**
  * @typedef {import('./attendance.js').Attendance} Attendance
@@ -86,9 +85,9 @@ export class PresenceManager {
 
   /** @param {string} resource @param {Metadata | null} metadata @param {boolean} [names] */
   #open(resource, metadata, names = true) {
-    if (typeof resource !== 'string') throw new TypeError('a resource is text');
+    if (typeof resource !== 'string') throw new TypeError('a resource is a text');
     this.#load();
-    const presence = this.#joined.get(resource) ?? new Presence(this.#rt, resource, () => this.#attendance, () => this.#joined.delete(resource));
+    const presence = this.#joined.get(resource) ?? new Presence(resource, () => this.#attendance, () => this.#joined.delete(resource));
     this.#joined.set(resource, presence);
     presence.use(metadata, names);
     return presence;
@@ -106,7 +105,7 @@ export class Presence {
   /** Everyone who is there. @type {import('./signal.js').Readable<Person[]>} */
   users = signal(/** @type {Person[]} */ ([]));
   /** Everyone but the user, or the guest, of this page. @type {import('./signal.js').Readable<Person[]>} */
-  others;
+  others = signal(/** @type {Person[]} */ ([]));
   /** How many are there. @type {import('./signal.js').Readable<{users: number, connections: number}>} */
   counts = signal({ users: 0, connections: 0 });
   /** Who holds the lease of the record: "Ada is editing this". @type {import('./signal.js').Readable<{holder: string} | null>} */
@@ -126,19 +125,14 @@ export class Presence {
   #names = false;
 
   /**
-   * @param {import('./realtime.js').RealtimeClient} rt
    * @param {string} resource
    * @param {() => Attendance | null} attendance Null until the part is there.
    * @param {() => void} gone
    */
-  constructor(rt, resource, attendance, gone) {
+  constructor(resource, attendance, gone) {
     this.resource = resource;
     this.#attendance = attendance;
     this.#gone = gone;
-    this.others = computed([this.users, rt.detail], (users, { userId, guest }) => {
-      const others = users.filter((/** @type {Person} */ { id }) => id !== (userId ?? guest));
-      return sameList(this.others?.peek() ?? [], others);
-    });
   }
 
   /**
@@ -179,6 +173,5 @@ export class Presence {
     this.#gone();
     this.#attendance()?.end(this);
     this.state.value = 'left';
-    /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
   }
 }

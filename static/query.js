@@ -22,15 +22,7 @@
 
 const OPERATORS = 'eq ne gt gte lt lte in contains starts ends null'.split(' ');
 /** What a list takes beside conditions. A field of such a name is asked for by an operator. */
-const WORDS = 'sort limit cursor fields expand search group'.split(' ');
-
-/**
- * @param {Query} query
- * @returns {[name: string, text: string][]} `priority[gte]` and `3`, in the order given.
- */
-export function parameters(query) {
-  return conditions(query, WORDS).map(([name, operator, value]) => [operator ? `${name}[${operator}]` : name, text(value)]);
-}
+export const WORDS = 'sort limit cursor fields expand search group'.split(' ');
 
 /**
  * The channel of the records of an entity, or of those that match. The same filter is the same text, whatever the order of
@@ -71,7 +63,7 @@ function family(entity) {
  * @param {string[]} words Names that are no conditions here.
  * @returns {Condition[]}
  */
-function conditions(query, words) {
+export function conditions(query, words) {
   if (!isRecord(query)) refuse('The question', query, 'write { field: value }');
   /** @type {Condition[]} */
   const found = [];
@@ -131,7 +123,7 @@ function refuse(place, value, advice) {
 }
 
 /** Whether it was written with braces: no Map, no instance, nothing inherited. @param {unknown} value @returns {value is object} */
-function isRecord(value) {
+export function isRecord(value) {
   if (typeof value !== 'object' || value === null || Object.getOwnPropertySymbols(value).length > 0) return false;
   const parent = Object.getPrototypeOf(value);
   return parent === null || Object.getPrototypeOf(parent) === null;
@@ -143,7 +135,7 @@ function isRecord(value) {
  *
  * @param {Condition[2]} value
  */
-function text(value) {
+export function text(value) {
   if (!Array.isArray(value)) return String(value);
   return value.length === 1 && value[0] === '' ? ',' : value.map((one) => String(one).replace(/[\\,]/g, '\\$&')).join();
 }

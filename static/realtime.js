@@ -1,18 +1,18 @@
 /**
- * The way of a page to `/ws`: what is asked of it, and what it tells. What connects, subscribes and resumes is `link.js`, which is
- * loaded at once and behind the start of the page: nothing of it answers before the network does. What is asked until then is done
- * as soon as it is there, in order.
+ * The connection of a page to `/ws`, as the page sees it: its calls, options and status. What connects, subscribes and resumes is
+ * `link.js`, which is loaded in the background as soon as there is a client. Channels that are asked for before wait for it here.
  */
 import { environment, only } from './env.js';
 import { idsOf } from './ids.js';
 import * as parts from './parts.js';
-import { signal } from './signal.js';
-import { onOtherUser } from './user.js';
+import { shielded, signal } from './signal.js';
+import { NO_ANSWER, onOtherUser, OTHER_USER } from './user.js';
 
 /**
  * @typedef {import('./link.js').Link} Link
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
+ * @typedef {typeof DEFAULTS} Chosen
  *
  * @typedef {object} Detail
  * @property {'ws' | 'sse' | 'poll' | null} transport What brings changes now.
@@ -52,7 +52,7 @@ import { onOtherUser } from './user.js';
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
-export const DEFAULTS = {
+const DEFAULTS = {
   reconnectInterval: 1000,
   maxReconnectInterval: 30_000,
   heartbeatInterval: 25_000,
@@ -114,61 +114,91 @@ export class RealtimeClient {
   #env;
   /** @type {Link | null} */
   #link = null;
-  /** What was asked for before it was there. @type {Set<(link: Link) => void>} */
-  #waits = new Set();
+  /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, () => void>} */
+  #waits = new Map();
+  /** Loads it until it is there. @type {() => void} */
+  #load;
+  /** Stops loading it. @type {(() => void) | null} */
+  #stop = null;
+  /** Whether it is to connect then. */
+  #connects = false;
+  /** What it will use. @type {string | null | undefined} */
+  #token;
 
   /**
    * @param {string} url `/ws`, or with a name `/ws?as=ada`.
    * @param {RealtimeOptions} [options]
    */
   constructor(url, options = {}) {
-    const { env, ...all } = only('RealtimeClient', options, `${Object.keys(DEFAULTS).join(' ')} getToken auth env`);
+    const { env: own, ...all } = only('RealtimeClient', options, `${Object.keys(DEFAULTS).join(' ')} getToken auth env`);
     // An option that is left undefined has its default.
     const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
     const chosen = { ...DEFAULTS, ...given };
-    const { transports } = chosen;
-    if (!transports?.[0] || !Array.from(transports).every((way) => DEFAULTS.transports.includes(way))) throw new TypeError("`transports` names what may be tried: 'ws', 'sse', 'poll'");
-    this.#env = environment(env);
-    const address = new URL(url, this.#env.base);
+    const { transports, maxReconnectAttempts } = chosen;
+    if (!transports?.[0] || !transports.every?.((way) => DEFAULTS.transports.includes(way))) throw new TypeError(`\`transports\` is a list of ${DEFAULTS.transports}, and not ${transports}`);
+    const env = (this.#env = environment(own));
+    const address = new URL(url, env.base);
     address.protocol = address.protocol.replace(/^http/, 'ws');
-    onOtherUser(given.auth, () => this.#with((link) => link.begin()));
-    /** @param {'list' | 'get' | 'plural' | 'schema' | 'batch'} name @returns {any} */
-    const ask = (name) => async (/** @type {any[]} */ ...args) => (await this.#there()).ask(name, args);
-    this.api = { newId: idsOf(this.#env), list: ask('list'), get: ask('get'), plural: ask('plural'), schema: ask('schema'), batch: ask('batch') };
     /** @param {typeof import('./link.js')} part */
     const begin = ({ Link }) => {
-      const link = (this.#link = new Link(this, this.#env, given, chosen, address));
-      for (const act of this.#waits) act(link);
+      const link = (this.#link = new Link(this, env, given, chosen, address));
+      if (this.#token !== undefined) link.setToken(this.#token);
+      for (const act of this.#waits.keys()) shielded(act, link);
       this.#waits.clear();
+      if (this.#connects) link.connect();
     };
-    parts.link.use(this.#env, begin, (error) => {
-      const { attempt, ...detail } = this.detail.peek();
-      this.detail.value = { ...detail, attempt: attempt + 1, reason: String(error) };
-      if (attempt >= DEFAULTS.maxReconnectAttempts) this.status.value = 'offline';
+    const failed = (/** @type {unknown} */ error) => {
+      const detail = this.detail.peek();
+      const attempt = detail.attempt + 1;
+      this.detail.value = { ...detail, attempt, reason: `${error}` };
+      if (attempt > maxReconnectAttempts) this.status.value = 'offline';
+    };
+    this.#load = () => void (this.#stop ??= parts.link.use(env, begin, failed));
+    if (parts.link.loaded) this.#load();
+    else parts.link().catch(() => {});
+    onOtherUser(given.auth, () => {
+      if (this.#link) this.#link.begin();
+      else [...this.#waits.values()].forEach((refuse) => refuse());
     });
+    this.api = /** @type {any} */ ({ newId: idsOf(env) });
+    for (const name of /** @type {any[]} */ (['list', 'get', 'plural', 'schema', 'batch'])) {
+      /** @type {any} */ (this.api)[name] = (/** @type {any[]} */ ...args) =>
+        new Promise((resolve) => {
+          this.#with((link) => resolve(link.ask(name, args)));
+          this.#load();
+        });
+    }
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
-    if (!this.#link) this.status.value = 'connecting';
-    this.#with((link) => link.connect());
+    if (!this.#link && !this.#stop) this.status.value = 'connecting';
+    this.#connects = true;
+    this.#load();
+    this.#link?.connect();
     return this;
   }
 
   /** Stops. Subscriptions and their positions are kept for the next `connect()`. */
   disconnect() {
-    if (!this.#link) this.status.value = 'offline';
-    this.#with((link) => link.disconnect());
+    if (this.#link) return this.#link.disconnect();
+    this.#connects = false;
+    this.#stop?.();
+    this.#stop = null;
+    this.status.value = 'offline';
   }
 
   /** Tries to connect now. */
   reconnectNow() {
-    this.#with((link) => link.wake());
+    this.#link?.wake();
   }
 
   /** What an OptimisticManager has not sent. @param {number} count */
   set pending(count) {
-    this.#with((link) => link.pend(count));
+    const detail = this.detail.peek();
+    if (count === detail.pending) return;
+    if (this.#link) this.#link.show({ pending: count });
+    else this.detail.value = { ...detail, pending: count };
   }
 
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
@@ -183,7 +213,8 @@ export class RealtimeClient {
    * @param {string | null} token
    */
   setToken(token) {
-    this.#with((link) => link.setToken(token));
+    if (this.#link) this.#link.setToken(token);
+    else this.#token = token;
   }
 
   /**
@@ -195,7 +226,7 @@ export class RealtimeClient {
    * @returns {Promise<Frame>}
    */
   request(type, payload, channel) {
-    return this.#link?.request(type, payload, channel) ?? this.#there().then((link) => link.request(type, payload, channel));
+    return this.#link?.request(type, payload, channel) ?? Promise.reject(NO_ANSWER);
   }
 
   /**
@@ -234,27 +265,30 @@ export class RealtimeClient {
   subscribe(channel, callback, options = {}) {
     if (typeof channel !== 'string' || typeof callback !== 'function') throw new TypeError('rt.subscribe takes a channel and a function');
     only('rt.subscribe', options, 'snapshot since part linger onState reload');
-    return this.#with((link) => link.subscribe(channel, callback, options));
+    let chosen = options;
+    const refuse = () => {
+      // Another user begins without the rows of this one.
+      chosen = { ...options, since: undefined };
+      shielded(callback, { type: 'error', channel, payload: OTHER_USER });
+      if (options.onState) shielded(options.onState, 'denied');
+    };
+    return this.#with((link) => link.subscribe(channel, callback, chosen), refuse);
   }
 
   /**
    * @param {(link: Link) => (() => void) | void} act
+   * @param {() => void} [refuse] Called when the user changes before that.
    * @returns {() => void} Ends what it has begun, or keeps it from beginning.
    */
-  #with(act) {
+  #with(act, refuse = () => {}) {
     /** @type {(() => void) | void} */
     let end;
     const begin = (/** @type {Link} */ link) => void (end = act(link));
     if (this.#link) begin(this.#link);
-    else this.#waits.add(begin);
+    else this.#waits.set(begin, refuse);
     return () => {
       this.#waits.delete(begin);
       end?.();
     };
-  }
-
-  /** @returns {Promise<Link>} */
-  #there() {
-    return new Promise((resolve) => void this.#with(resolve));
   }
 }

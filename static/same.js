@@ -48,5 +48,7 @@ export function fieldsOf(row, change) {
 
 /** What a function makes of a row, without a chance to change it. @param {(row: any) => Record<string, any>} make @param {Record<string, any>} row */
 export function computed(make, row) {
-  return plain(make(plain(row)));
+  const fields = make(plain(row));
+  if (!fields || fields.then) throw new TypeError('it returns the fields to write, at once');
+  return plain(fields);
 }

@@ -3,7 +3,7 @@
  * holds one for good. The other tabs poll, and the first that has a stream tells them when. No frame goes from tab to tab: each
  * fetches what its own user may see. Knows neither sockets nor rows.
  */
-import { Timers } from './env.js';
+import { Timers } from './timers.js';
 
 /** Tabs with a stream of their own. The other connections are for requests. */
 const MOST_STREAMS = 3;

@@ -10,8 +10,8 @@
  * - It is frozen: it answers neither a greeting nor a sign of life. The others open connections of their own.
  * - Without locks, or when it is not known that users are the same (a token without a login), a tab has its own connection.
  */
-import { Timers } from './env.js';
 import { Mux } from './mux.js';
+import { Timers } from './timers.js';
 
 /** How long the tab with the connection may take to answer, to a greeting and to a sign of life. */
 const ANSWER = 2000;

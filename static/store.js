@@ -38,6 +38,8 @@ export class Store {
   #options;
   /** @type {import('./rows.js').Rows | null} */
   #rows = null;
+  /** What comes before it can read frames. @type {(() => void)[]} */
+  #early = [];
   /** The rows of `at`. During a resume those of the server are already others. @type {Map<string, Entry>} */
   #shown = new Map();
   /** @type {Set<(ids: Iterable<string>) => void>} */
@@ -97,25 +99,25 @@ export class Store {
       if (this.#closed) return;
       if (kept) this.#restore(kept);
       let since = kept && (!kept.partial || kept.last) ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined;
-      /** @type {(() => void)[]} */
-      const early = [];
-      const then = (/** @type {() => void} */ act) => void (this.#rows ? act() : early.push(act));
+      const when = (/** @type {boolean} */ now, /** @type {() => void} */ act) => void (now || this.#rows ? act() : this.#early.push(act));
+      const take = (/** @type {Frame} */ frame) => when(frame.type === 'error', () => this.#take(frame));
+      const onState = (/** @type {import('./track.js').ChannelState} */ state) => when(state === 'denied', () => this.#turn(state));
       this.#subscribe = () => {
         const { part } = this.#options;
-        const onState = (/** @type {import('./track.js').ChannelState} */ state) => then(() => this.#turn(state));
         // The store keeps the rows for a while, so the channel can end at once.
-        return rt.subscribe(channel, (frame) => then(() => this.#take(frame)), { snapshot: true, since, part, linger: 0, onState, reload });
+        return rt.subscribe(channel, take, { snapshot: true, since, part, linger: 0, onState, reload });
       };
       this.#unsubscribe = this.#subscribe();
       since = undefined;
       this.#stop = link.use(env, ({ Rows }) => {
-        this.#rows = new Rows(kept);
-        for (const act of early) act();
+        this.#rows = new Rows(this.at && kept);
+        for (const act of this.#early) act();
       });
     };
     this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
-    else cache.load(channel).then(begin);
+    // With the changes that an earlier page left behind, or they would be seen to come back.
+    else cache.load(channel).then((kept) => Promise.resolve(overlay.ready).then(() => begin(kept)));
   }
 
   /**
@@ -144,7 +146,7 @@ export class Store {
     return this.#options.part;
   }
 
-  /** The server's present rows, from the first frame on. */
+  /** The server's present rows, as soon as it can read frames. */
   get rows() {
     return /** @type {import('./rows.js').Rows} */ (this.#rows);
   }
@@ -257,12 +259,23 @@ export class Store {
 
   /** @param {import('./track.js').ChannelState} state */
   #turn(state) {
-    if (state === 'denied') {
-      this.rows.clear();
-      this.dirty = true;
-    }
     this.#next = state === 'waiting' ? 'stale' : state;
+    if (state === 'denied') {
+      this.#early = [];
+      if (this.#rows) {
+        this.#rows.clear();
+        this.dirty = true;
+      } else this.#forget();
+    }
     this.#schedule();
+  }
+
+  /** What the page brought along is shown no longer. */
+  #forget() {
+    const ids = this.ids();
+    this.#shown.clear();
+    this.at = null;
+    this.#refresh(ids);
   }
 
   /** Frames that arrive together are shown together. */

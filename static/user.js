@@ -1,5 +1,5 @@
 /**
- * Whose page it is: what one user began ends when another one comes. Knows no token and no connection.
+ * Tells when the page's user changes, and what the client itself answers. Knows no token and no connection.
  */
 
 /**
@@ -7,6 +7,8 @@
  * @typedef {string | User} Owner An id, empty for an anonymous page; or the user of a login.
  */
 
+/** Of a request that cannot be sent, or whose connection is gone. */
+export const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'There was no answer.' };
 /** Why what one user began ends for the next one. */
 export const OTHER_USER = { code: 'OTHER_USER', message: 'The user has changed.' };
 

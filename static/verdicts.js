@@ -20,6 +20,7 @@ import { computed, fieldsOf, plain, same } from './same.js';
  * @property {import('./overlay.js').Overlay} overlay
  * @property {import('./mutation.js').Lane} lane
  * @property {Map<string, Mutation>} mutations by mid: pending and refused
+ * @property {(mid: string, changes: Change[], guards: (Guard | null)[]) => Mutation} make
  * @property {(mutation: Mutation) => void} drop Lets go of it.
  * @property {(mutation: Mutation) => void} keep Writes it down, as it is now.
  * @property {() => void} tell There are others pending or refused now.
@@ -32,6 +33,46 @@ const MOST_MISSES = 100;
 const STEP_ASIDE = 10;
 /** After a confirmation, lists are given so long to show it by themselves. */
 const PATIENCE = 1000;
+
+/**
+ * Sends what was refused again, and what was refused because of it.
+ *
+ * @param {Host} host
+ * @param {Mutation} mutation
+ */
+export function again(host, mutation) {
+  if (mutation.state !== 'failed' && mutation.state !== 'conflict') return;
+  // What depends on it names it.
+  const waiting = [...host.mutations.values()].filter(({ error }) => error?.mid === mutation.mid);
+  mutation.again();
+  host.keep(mutation);
+  if (mutation.optimistic) host.overlay.add(mutation);
+  host.lane.add(mutation);
+  host.tell();
+  for (const other of waiting) again(host, other);
+}
+
+/**
+ * Takes over what another page, or this one before a reload, left behind. It was made before everything that was made here.
+ *
+ * @param {Host} host
+ * @param {import('./mutation.js').Stored[]} stored
+ */
+export function adopt({ mutations, make, overlay, lane, tell }, stored) {
+  const adopted = stored.filter(({ mid }) => !mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error, conflict = null, optimistic = true }) => {
+    const mutation = make(mid, changes, guards);
+    // That page may have sent it without having told.
+    Object.assign(mutation, { attempts: Math.max(1, attempts), conflict, optimistic });
+    if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
+    return mutation;
+  });
+  const later = [...mutations.values()];
+  mutations.clear();
+  for (const mutation of [...adopted, ...later]) mutations.set(mutation.mid, mutation);
+  overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
+  lane.adopt(adopted.filter(({ state }) => state === 'queued'));
+  tell();
+}
 
 export class Verdicts {
   outbox;
@@ -157,8 +198,10 @@ export class Verdicts {
       }
       guard.base = fieldsOf(row, change.data);
     } else {
-      const met = change.op === 'delete' && guard.version !== null ? { mine: {}, theirs: row, base: {} } : collision(guard.base ?? {}, change.data ?? {}, row);
-      if (guard.base && met && !this.#decide(mutation, at, met, row)) return false;
+      const met = change.op === 'delete' ? { mine: {}, theirs: row, base: {} } : collision(guard.base, change.data ?? {}, row, !change.computed);
+      // Nothing was seen that could have changed.
+      const first = guard.version === null && (change.op === 'delete' || !guard.base);
+      if (!first && met && !this.#decide(mutation, at, met, row)) return false;
       guard.base = fieldsOf(row, change.data ?? {});
     }
     guard.version = row.version;
@@ -275,7 +318,7 @@ export class Verdicts {
     mutation.misses += 1;
     if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
     // Each change of a batch is put on the newest record again.
-    for (const [other, one] of mutation.guards.entries()) if (one && other !== at) one.version = null;
+    for (const [other, one] of mutation.guards.entries()) if (one?.base && other !== at) one.version = null;
     if (!this.#rebase(mutation, at, error.current)) return;
     mutation.state = 'queued';
     const { env } = this.#host;
@@ -340,17 +383,18 @@ export class Verdicts {
 /**
  * Three-way merge of the fields that a change writes: what was there, what others made of it, what was to be written.
  *
- * @param {Fields} base What the writer saw of the fields that they change.
+ * @param {Fields | null} base What the writer saw of the fields that they change. Null: that is not known, so each may have changed.
  * @param {Fields} mine What they write.
  * @param {Fields} theirs The record as it is.
+ * @param {boolean} [agree] Whether it is no collision when both wrote the same.
  * @returns {{mine: Fields, theirs: Fields, base: Fields} | null} The fields that both changed, to different values. Null: the
  * change can be made on the record as it is, because others changed other fields.
  */
-export function collision(base, mine, theirs) {
-  const fields = Object.keys(mine).filter((field) => !same(base[field], theirs[field]) && !same(mine[field], theirs[field]));
+export function collision(base, mine, theirs, agree = true) {
+  const fields = Object.keys(mine).filter((field) => !(base && same(base[field], theirs[field])) && !(agree && same(mine[field], theirs[field])));
   if (fields.length === 0) return null;
   const pick = (/** @type {Fields} */ from) => Object.fromEntries(fields.map((field) => [field, from[field]]));
-  return { mine: pick(mine), theirs: pick(theirs), base: pick(base) };
+  return { mine: pick(mine), theirs: pick(theirs), base: pick(base ?? {}) };
 }
 
 /** What a function `conflict` may return. */

@@ -46,6 +46,8 @@ export class Window {
   #reads = false;
   #failures = 0;
   #closed = false;
+  /** Stops waiting for the part that reads. @type {(() => void) | undefined} */
+  #stop;
 
   /** @param {WindowOptions} options */
   constructor(options) {
@@ -89,6 +91,7 @@ export class Window {
 
   close() {
     this.#closed = true;
+    this.#stop?.();
   }
 
   /** @param {number} known */
@@ -99,7 +102,7 @@ export class Window {
     const edge = this.#edge;
     const cursor = this.#cursor;
     const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
-    parts.reading.use(env, async ({ further }) => {
+    this.#stop = parts.reading.use(env, async ({ further }) => {
       const { news, fault, lost, failures } = await further(this.#options, edge, cursor, most, this.#failures);
       // A new snapshot may have replaced the rows in the meantime.
       if (news && this.#edge === edge) [this.#edge, this.#cursor] = news;

@@ -1,4 +1,4 @@
-//! The modules of a page as one file, so that the page needs one request and no waterfall of imports.
+//! The modules of a page, or the client, as one file, so that a page needs one request and no waterfall of imports.
 //!
 //! Each module becomes the value of a constant: a function that is called once and returns what the module exports. Imports
 //! take their names out of these constants. This holds for the forms of `import` and `export` that this repository uses, and
@@ -65,7 +65,7 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
         }
         let Module { code, exports } = self.module(path)?;
         let (name, exports) = (constant(path), exports.join(", "));
-        self.packed += &format!("const {name} = (() => {{\n{code}return {{ {exports} }};\n}})();\n");
+        self.packed += &format!("const {name} = (() => {{\n{code}return {{ {exports} }};}})();\n");
         self.done.insert(path.to_owned());
         Ok(())
     }
@@ -74,13 +74,14 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
     fn module(&mut self, path: &str) -> Result<Module, PackError> {
         let source = (self.read)(path).ok_or_else(|| PackError::Missing(path.to_owned()))?;
         let (mut code, mut exports) = (String::with_capacity(source.len()), Vec::new());
+        let mut in_text = false;
         for line in source.lines() {
             let form = || PackError::Form { module: path.to_owned(), line: line.to_owned() };
             if let Some(import) = line.strip_prefix("import ") {
                 let (names, from) = imported(import).ok_or_else(form)?;
                 let from = resolved(path, from);
                 self.add(&from)?;
-                code += &format!("const {names} = {};\n", constant(&from));
+                code += &format!("const {names} = {};", constant(&from));
             } else if let Some(names) =
                 line.strip_prefix("export { ").and_then(|list| list.strip_suffix(" };"))
             {
@@ -88,16 +89,22 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
                 exports.extend(names.collect::<Option<Vec<_>>>().ok_or_else(form)?);
             } else if let Some(declaration) = line.strip_prefix("export ") {
                 exports.push(declared(declaration).ok_or_else(form)?.to_owned());
-                self.take_later(path, declaration, &mut code)?;
+                self.take_later(path, declaration, &mut code, &mut in_text)?;
             } else {
-                self.take_later(path, line, &mut code)?;
+                self.take_later(path, line, &mut code, &mut in_text)?;
             }
         }
         Ok(Module { code, exports })
     }
 
     /// Adds a line of code, in which each `import('…')` becomes a promise of the constant.
-    fn take_later(&mut self, path: &str, line: &str, code: &mut String) -> Result<(), PackError> {
+    fn take_later(
+        &mut self,
+        path: &str,
+        line: &str,
+        code: &mut String,
+        in_text: &mut bool,
+    ) -> Result<(), PackError> {
         let mut rest = line;
         while let Some((before, import)) = rest.split_once("import('") {
             let (from, after) = import
@@ -109,7 +116,11 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
             rest = after;
         }
         *code += rest;
-        code.push('\n');
+        // A line break behind these says nothing, unless it may be part of a text.
+        *in_text ^= line.matches('`').count() % 2 == 1;
+        if *in_text || !line.ends_with([';', ',', '{']) {
+            code.push('\n');
+        }
         Ok(())
     }
 }
@@ -184,10 +195,10 @@ mod tests {
             ("pages/c.js", "import { d } from '../d.js';\nexport class c {}\n"),
             ("d.js", "export const d = 1;\n"),
         ];
-        let expected = "const $d = (() => {\nconst d = 1;\nreturn { d };\n})();\n\
-            const $a = (() => {\nconst d = $d;\nasync function a() {}\nconst e = d.d;\nreturn { a, e };\n})();\n\
-            const $pages_c = (() => {\nconst { d } = $d;\nclass c {}\nreturn { c };\n})();\n\
-            const { a: b } = $a;\nconst { c } = $pages_c;\nawait b(c);\n";
+        let expected = "const $d = (() => {\nconst d = 1;return { d };})();\n\
+            const $a = (() => {\nconst d = $d;async function a() {}\nconst e = d.d;return { a, e };})();\n\
+            const $pages_c = (() => {\nconst { d } = $d;class c {}\nreturn { c };})();\n\
+            const { a: b } = $a;const { c } = $pages_c;await b(c);";
         assert_eq!(packed(&modules).unwrap(), expected);
     }
 
@@ -198,10 +209,16 @@ mod tests {
             ("pages/a.js", "export const a = () => import('./late.js');\n"),
             ("pages/late.js", "import { a } from './a.js';\nexport const b = a;\n"),
         ];
-        let expected = "const $pages_a = (() => {\nconst a = () => Promise.resolve($pages_late);\nreturn { a };\n})();\n\
-            const $pages_late = (() => {\nconst { a } = $pages_a;\nconst b = a;\nreturn { b };\n})();\n\
-            const { a } = $pages_a;\n";
+        let expected = "const $pages_a = (() => {\nconst a = () => Promise.resolve($pages_late);return { a };})();\n\
+            const $pages_late = (() => {\nconst { a } = $pages_a;const b = a;return { b };})();\n\
+            const { a } = $pages_a;";
         assert_eq!(packed(&modules).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_of_a_text_stay_lines() {
+        let modules = [("pages/page.js", "const a = `one;\ntwo,\n`;\nconst b = 1;\nb;\n")];
+        assert_eq!(packed(&modules).unwrap(), "const a = `one;\ntwo,\n`;const b = 1;b;");
     }
 
     #[test]
@@ -210,8 +227,8 @@ mod tests {
             ("pages/page.js", "import { a, b } from './a.js';\nexport { a, b };\nexport function c() {}\n"),
             ("pages/a.js", "const a = 1;\nexport { a };\nexport const b = 2;\n"),
         ];
-        let expected = "const $pages_a = (() => {\nconst a = 1;\nconst b = 2;\nreturn { a, b };\n})();\n\
-            const { a, b } = $pages_a;\nfunction c() {}\nexport { a, b, c };\n";
+        let expected = "const $pages_a = (() => {\nconst a = 1;const b = 2;return { a, b };})();\n\
+            const { a, b } = $pages_a;function c() {}\nexport { a, b, c };\n";
         assert_eq!(packed(&modules).unwrap(), expected);
     }
 

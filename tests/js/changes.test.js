@@ -283,6 +283,63 @@ test('a function that fails fails its change; the row stays', async () => {
   assert.equal(db.failed.value.length, 1);
 });
 
+test('a version that the caller names is compared with what others wrote since, whatever the list shows by now', async () => {
+  const theirs = row('a', { title: 'theirs', n: 5, version: 2 });
+  for (const shown of [true, false]) {
+    const page = await open();
+    // The list is further than the form that the user has open.
+    if (shown) await page.list([theirs]);
+    const change = page.db.update('Task', 'a', { title: 'mine' }, { ifMatch: 1 });
+    await settle();
+    assert.equal(page.posts[0].ops[0].version, 1);
+    await page.posts[0].answer(10, error(412, 'VERSION_CONFLICT', { current: theirs }));
+    assert.deepEqual([page.posts.length, change.state, change.conflict], [1, 'conflict', { mine: { title: 'mine' }, theirs: { title: 'theirs' }, base: { title: undefined } }]);
+    change.retry();
+    await settle();
+    assert.deepEqual([page.posts[1].ops[0].version, page.posts[1].ops[0].data], [2, { title: 'mine' }]);
+  }
+  // What others wrote to other fields, or the same value, is no conflict where the version is the one that is shown.
+  const page = await open();
+  await page.list([row('a', { title: 'base', n: 1, version: 1 })]);
+  page.db.update('Task', 'a', { done: true }, { ifMatch: 1 });
+  await settle();
+  await page.posts[0].answer(10, error(412, 'VERSION_CONFLICT', { current: theirs }));
+  assert.deepEqual([page.posts[1].ops[0].version, page.posts[1].ops[0].data], [2, { done: true }]);
+});
+
+test('in a batch, a version that the caller names is not given up for another one', async () => {
+  const page = await open();
+  const batch = page.db.batch(() => {
+    page.db.update('Task', 'a', { title: 'mine' }, { ifMatch: 1 });
+    page.db.update('Task', 'b', { title: 'mine' }, { ifMatch: 1 });
+  });
+  await settle();
+  await page.posts[0].refuse(412, { code: 'VERSION_CONFLICT', op: 0, current: row('a', { title: 'mine', version: 2 }) });
+  await settle();
+  assert.deepEqual(page.posts[1]?.ops.map(({ version }) => version), [2, 1]);
+  batch.catch(() => {});
+});
+
+test('what a function computed before a reload is a conflict when others wrote the field, also the same value', async () => {
+  const left = { mid: '0190a000-0000-7000-8000-000000000001', changes: [{ op: 'update', entity: 'Task', id: 'a', data: { n: 2 }, computed: true }], guards: [{ version: 1, base: { n: 1 } }], state: 'queued', attempts: 1, error: null };
+  const queue = { problem: signal(null), open: ({ adopt }) => adopt([left]), put: () => {}, remove: () => {}, close: () => {} };
+  const { list, db, posts } = await open({ queue });
+  await list([row('a', { n: 2, version: 2 })]);
+  await posts[0].answer(10, error(412, 'VERSION_CONFLICT', { current: row('a', { n: 2, version: 2 }) }));
+  assert.deepEqual([posts.length, db.failed.value[0]?.conflict], [1, { mine: { n: 2 }, theirs: { n: 2 }, base: { n: 1 } }]);
+});
+
+test('a function that returns a promise, or nothing, fails its change and says why', async () => {
+  for (const make of [async () => ({ n: 1 }), () => {}, () => null]) {
+    const { list, db } = await open();
+    const tasks = await list([row('a', { n: 1 })]);
+    const bad = db.update('Task', 'a', make);
+    assert.equal(tasks.value[0].n, 1);
+    const refused = await bad.catch((error) => error);
+    assert.deepEqual([refused.code, /the fields to write, at once/.test(refused.message)], ['FUNCTION_FAILED', true]);
+  }
+});
+
 test('others changed other fields: merged; the same field: as the policy says', async () => {
   const theirs = row('a', { title: 'theirs', n: 5, version: 2 });
   const run = async (conflict, data, current = theirs) => {

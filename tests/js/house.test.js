@@ -53,9 +53,9 @@ function bundled(names) {
 
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
-    [['realtime.js', 'channels.js'], 8.7, 21.4],
-    [FOUR, 12, 29.2],
-    [[...FOUR, 'queue.js'], 12.6, 31.4],
+    [['realtime.js', 'channels.js'], 8.7, 21.7],
+    [FOUR, 12, 29.8],
+    [[...FOUR, 'queue.js'], 12.6, 32],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

@@ -92,7 +92,7 @@ test('each module that takes options is in the table', () => {
   assert.deepEqual([...called].sort(), [...new Set(found)].sort());
 });
 
-test('options that are no object throw, and say so', async () => {
+test('options that are no object throw, and the error says which there are', async () => {
   const takes = [
     (given) => connect(given),
     (given) => new RealtimeClient('/ws', given),
@@ -104,23 +104,27 @@ test('options that are no object throw, and say so', async () => {
     (given) => new PresenceManager(rt, given),
     (given) => new Api('/api', given),
   ];
-  for (const call of takes) for (const given of [null, 5, 'x', true, () => {}]) assert.throws(() => call(given), /^TypeError: .* takes options as an object: \w+, /, `${call} ${given}`);
+  for (const call of takes) for (const given of [null, 5, 'x', true, () => {}]) assert.throws(() => call(given), /^TypeError: .* has no option `.*`\. Its options: \w+, /s, `${call} ${given}`);
 });
 
 test('a change that names no record, or no fields, throws, and is not made', () => {
   const { size: before } = db.pendingMutations;
-  const wrong = [undefined, null, 5, true, {}, []];
+  const wrong = [undefined, null, '', 5, true, {}, [], () => ({}), Promise.resolve({})];
   for (const value of wrong) {
     const calls = [() => db.create(value, {}), () => db.update(value, 'x', {}), () => db.update('Task', value, {}), () => db.delete('Task', value), () => db.delete(value, 'x')];
-    if (!value || typeof value !== 'object' || Array.isArray(value)) calls.push(() => db.create('Task', value), () => db.update('Task', 'x', value));
-    for (const call of calls) assert.throws(call, /a change names its record and fields/, `${call} ${value}`);
+    for (const call of calls) assert.throws(call, /a change names a record and fields/, `${call} ${String(value)}`);
   }
+  for (const data of [undefined, null, '', 5, true, [], new Map(), new Date(), Promise.resolve({}), { id: 5 }, { id: {} }]) {
+    assert.throws(() => db.create('Task', data), /a change names a record and fields/, `create ${String(data)}`);
+    if (!data?.id) assert.throws(() => db.update('Task', 'x', data), /a change names a record and fields/, `update ${String(data)}`);
+  }
+  assert.throws(() => db.create('Task', () => ({})), /a change names a record and fields/);
   assert.equal(db.pendingMutations.size, before);
 });
 
 test('a subscription without a function, and a way that there is not, throw', () => {
   for (const [channel, call] of [['entity:Task', undefined], ['entity:Task', 'x'], [5, () => {}], [undefined, () => {}]]) assert.throws(() => rt.subscribe(channel, call), /takes a channel and a function/);
   for (const transports of [[], ['websocket'], ['ws', 'SSE'], 'ws', 5, [null], [['ws']], {}, null]) {
-    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` names what may be tried/, `${JSON.stringify(transports)}`);
+    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` is a list of ws,sse,poll, and not /, `${JSON.stringify(transports)}`);
   }
 });

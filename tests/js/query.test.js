@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { channelOf, channelOfRecord, parameters } from '../../static/query.js';
+import { parameters } from '../../static/api.js';
+import { channelOf, channelOfRecord } from '../../static/query.js';
 
 test('a question is a channel: percent-encoded, lists by commas, those in values escaped', () => {
   for (const [where, text] of [

@@ -7,11 +7,13 @@ import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 import { Api } from '../../static/api.js';
 import { RowCache } from '../../static/cache.js';
+import { ChannelSubscriber } from '../../static/channels.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { OfflineQueue } from '../../static/queue.js';
+import { RealtimeClient } from '../../static/realtime.js';
 import { signal } from '../../static/signal.js';
 import { Locks } from './locks.js';
-import { reply, seeded, world } from './world.js';
+import { reply, seeded, settle, world } from './world.js';
 
 /** The storage has its own pace. */
 async function until(look) {
@@ -307,4 +309,29 @@ test('a function does not outlive its page: what it computed is sent with the ve
   assert.equal(server.sent.length, 0);
   second.crash();
   await w.clock.run(0);
+});
+
+test('the rows of the last visit wait for what was changed in it, and are shown without a queue that fails', async () => {
+  for (const fails of [false, true]) {
+    const w = world();
+    let tell;
+    const ready = new Promise((resolve) => (tell = resolve));
+    const left = { mid: '0190a000-0000-7000-8000-000000000001', changes: [{ op: 'update', entity: 'Task', id: 'a', data: { title: 'mine' } }], guards: [null], state: 'queued', attempts: 1, error: null };
+    let host;
+    const queue = { problem: signal(null), ready, open: (given) => (host = given).release(false), put: () => {}, remove: () => {}, close: () => {} };
+    const cache = { load: async () => ({ epoch: 'e1', seq: 1, rows: [{ row: { id: 'a', title: 'old' }, seq: 1 }] }), keepSoon: () => {} };
+    const rt = new RealtimeClient('/ws', { env: w.env });
+    const list = new ChannelSubscriber(rt, { env: w.env, cache }).list('Task');
+    const db = new OptimisticManager(null, rt, { env: w.env, queue });
+    const shown = [];
+    list.subscribe((rows) => shown.push(rows.map(({ title }) => title).join()));
+    await settle();
+    assert.deepEqual(shown, ['']);
+    if (!fails) host.adopt([left]);
+    tell();
+    await settle();
+    assert.deepEqual(shown, ['', fails ? 'old' : 'mine']);
+    db.close();
+    list.close();
+  }
 });

@@ -13,7 +13,7 @@ import { ChannelSubscriber } from '../../static/channels.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Tidewire } from './program.js';
-import { seeded } from './world.js';
+import { seeded, world } from './world.js';
 
 const SCHEMAS = {
   'note.toml': `
@@ -209,6 +209,21 @@ test('the rows of the last visit are shown at once, for their user; then comes w
   assert.deepEqual([other.list.state.value, other.list.value], ['loading', []]);
   await second.cache.forget();
   assert.equal(await second.cache.load('entity:Note?n=79'), null);
+});
+
+test('a list that changes all the time is kept all the same', async () => {
+  const cache = new RowCache({ user: 'ada', indexedDB: new IDBFactory() });
+  const { clock, env } = world();
+  const store = { follows: true, at: { epoch: 'e', seq: 0 }, rows: { filled: { last: null }, view: 'v' }, entries: [] };
+  for (let seq = 1; seq <= 20; seq++) {
+    store.at = { epoch: 'e', seq };
+    cache.keepSoon('list', store, env);
+    await clock.run(300);
+  }
+  let kept;
+  while (!((kept = await cache.load('list'))?.seq > 10));
+  assert.equal(clock.pending <= 1, true);
+  assert.ok(kept.seq <= 20);
 });
 
 test('what was forgotten does not come back by a change that came before', async () => {

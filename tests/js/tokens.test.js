@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
-import { Timers } from '../../static/env.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { signal } from '../../static/signal.js';
+import { Timers } from '../../static/timers.js';
 import { dueIn } from '../../static/tokens.js';
 import { reply, settle, world } from './world.js';
 
@@ -236,4 +236,25 @@ test('a token of another user opens a connection of its own, whether the server 
   assert.deepEqual(sent(), ['bens']);
   w.socket.say({ type: 'error', payload: { code: 'UNAUTHENTICATED' } });
   assert.equal(w.sockets.length, 2);
+});
+
+test('a token that is set while the connection opens is the one it begins with, and null takes it back', async () => {
+  for (const [token, auths] of [['two', [{ token: 'two' }]], [null, []]]) {
+    const w = world();
+    const rt = new RealtimeClient('/ws', { env: w.env });
+    rt.setToken('one');
+    rt.connect();
+    await w.clock.run(0);
+    rt.setToken(token);
+    // A request over HTTP does not use it up.
+    w.respond = () => reply(200, { entities: [] });
+    await rt.api.schema();
+    assert.equal(w.requests[0].headers.Authorization, token ? 'Bearer two' : undefined);
+    await w.clock.run(10);
+    assert.equal(w.sockets.filter(({ closedWith }) => closedWith === null).length, 1);
+    w.socket.greet();
+    await w.clock.run(10);
+    assert.deepEqual(w.socket.take('auth').map(({ payload }) => payload), auths);
+    rt.disconnect();
+  }
 });

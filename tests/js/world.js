@@ -4,7 +4,8 @@
  */
 
 import { verdicts } from '../../static/mutation.js';
-import { api, bridge, link, reading, shared, stream } from '../../static/parts.js';
+import { api, bridge, shared, stream } from '../../static/link.js';
+import { link, reading } from '../../static/parts.js';
 import { attendance } from '../../static/presence.js';
 import { lanes } from '../../static/queue.js';
 
