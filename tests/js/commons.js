@@ -45,7 +45,8 @@ export class Commons {
         }
       },
       fetch: (url, init) => commons.#answer(line, new URL(url), init),
-      setTimeout: this.clock.setTimeout,
+      // Another one for each page: by it the parts of a page are told apart (`late.js`).
+      setTimeout: (call, ms) => this.clock.setTimeout(call, ms),
       clearTimeout: this.clock.clearTimeout,
       now: this.clock.now,
       random: this.dice.random,

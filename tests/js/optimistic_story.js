@@ -10,6 +10,7 @@ import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { signal } from '../../static/signal.js';
 import { Commons } from './commons.js';
+import { withLateParts } from './late.js';
 import { Clock, seeded } from './world.js';
 
 export const CALM = { refuse: 0, answer: 0, request: 0, event: 0, twice: 0, latency: 20 };
@@ -151,7 +152,9 @@ class Tab {
 }
 
 /** @param {number} seed @param {Record<string, number>} totals */
-export async function story(seed, totals) {
+export const story = (seed, totals) => withLateParts(seed, () => tell(seed, totals));
+
+async function tell(seed, totals) {
   const stage = stageOf(seed);
   const { clock, commons, dice } = stage;
   const { cuts = 0, reloads = 0, ...trouble } = NETWORKS[seed % NETWORKS.length];

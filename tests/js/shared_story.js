@@ -7,6 +7,7 @@ import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { watch } from './convergence_story.js';
+import { withLateParts } from './late.js';
 import { Server } from './server.js';
 import { Browser } from './tabs.js';
 import { TROUBLE } from './trouble.js';
@@ -19,7 +20,9 @@ const TABS = 4;
 const MOST = 4;
 
 /** @param {number} seed @param {Record<string, number>} totals */
-export async function story(seed, totals) {
+export const story = (seed, totals) => withLateParts(seed, () => tell(seed, totals));
+
+async function tell(seed, totals) {
   const random = seeded(seed);
   const dice = { int: (n) => Math.floor(random() * n), chance: (p) => random() < p };
   const w = world({ random });

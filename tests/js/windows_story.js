@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
+import { withLateParts } from './late.js';
 import { Server } from './server.js';
 import { TROUBLE } from './trouble.js';
 import { seeded, world } from './world.js';
@@ -14,7 +15,9 @@ const BAG = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
 const ids = (rows) => rows.map(({ id }) => id).join();
 
 /** @param {number} seed @param {Record<string, number>} totals */
-export async function story(seed, totals) {
+export const story = (seed, totals) => withLateParts(seed, () => tell(seed, totals));
+
+async function tell(seed, totals) {
   const random = seeded(seed);
   const dice = { int: (n) => Math.floor(random() * n), chance: (p) => random() < p };
   const w = world({ random });
