@@ -120,8 +120,9 @@ export class OptimisticManager {
       stuck: (problem) => void (this.stuck.value = problem),
     };
     this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
-    // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
-    verdicts().catch(() => {});
+    // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded, and the first
+    // record that is made here belongs to a list by the values that the server will fill in.
+    this.#defaultsOf('');
     this.#overlay.ready = options.queue?.ready;
     options.queue?.open({
       rt,

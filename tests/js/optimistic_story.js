@@ -76,6 +76,8 @@ class Tab {
     ];
     this.all = this.lists[0].list;
     for (const { list } of this.lists) this.#watch(list);
+    // Also what the page before left behind, which may come late.
+    this.db.pending.subscribe((pending) => pending.forEach((mutation) => this.keep(mutation)));
     this.rt.connect();
   }
 
@@ -87,7 +89,6 @@ class Tab {
     this.mutations = [];
     this.saw.clear();
     this.open();
-    for (const mutation of this.db.pendingMutations.values()) this.keep(mutation);
   }
 
   #watch(list) {
@@ -113,6 +114,7 @@ class Tab {
   }
 
   keep(mutation) {
+    if (this.mutations.includes(mutation)) return;
     this.mutations.push(mutation);
     // A change that was refused may disappear.
     mutation.then(null, () => {});

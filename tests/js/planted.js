@@ -375,6 +375,13 @@ export const FAULTS = [
     red: ['queue.test.js', 'the rows of the last visit wait'],
   },
   {
+    harm: 'the first new record of a page has no defaults',
+    file: 'optimistic.js',
+    from: "this.#defaultsOf('');",
+    to: '',
+    red: ['changes.test.js', 'a new record stands where it will stand'],
+  },
+  {
     harm: 'a presence that is closed goes on loading',
     file: 'presence.js',
     from: 'this.#stop?.();',
