@@ -116,7 +116,7 @@ export class RealtimeClient {
   #link = null;
   /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, () => void>} */
   #waits = new Map();
-  /** Loads it until it is there. @type {() => void} */
+  /** Loads it, as often as it takes. @type {() => void} */
   #load;
   /** Stops loading it. @type {(() => void) | null} */
   #stop = null;
