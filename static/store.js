@@ -116,8 +116,8 @@ export class Store {
     };
     this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
-    // With the changes that an earlier page left behind, or they would be seen to come back.
-    else cache.load(channel).then((kept) => Promise.resolve(overlay.ready).then(() => begin(kept)));
+    // After the changes that an earlier page left behind, or they would be seen to come back.
+    else Promise.resolve().then(() => overlay.ready).then(() => cache.load(channel)).then(begin);
   }
 
   /**

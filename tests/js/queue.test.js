@@ -311,6 +311,28 @@ test('a function does not outlive its page: what it computed is sent with the ve
   await w.clock.run(0);
 });
 
+test('when the user changes before the queue is ready, the rows of the one before are not shown', async () => {
+  const w = world();
+  let tell;
+  const ready = new Promise((resolve) => (tell = resolve));
+  const indexedDB = new IDBFactory();
+  const user = signal({ id: 'ada' });
+  const cache = new RowCache({ user, indexedDB });
+  await cache.save('entity:Task', { epoch: 'e1', seq: 1, rows: [{ row: { id: 'a', title: 'of ada' }, seq: 1 }] });
+  const rt = new RealtimeClient('/ws', { env: w.env });
+  const list = new ChannelSubscriber(rt, { env: w.env, cache }).list('Task');
+  const queue = { problem: signal(null), ready, open: () => {}, put: () => {}, remove: () => {}, close: () => {} };
+  const db = new OptimisticManager(null, rt, { env: w.env, queue });
+  await settle();
+  user.value = { id: 'ben' };
+  tell();
+  await until(async () => (await cache.load('entity:Task')) === null);
+  for (let turn = 0; turn < 20; turn++) await rest();
+  assert.deepEqual(list.value, []);
+  db.close();
+  list.close();
+});
+
 test('the rows of the last visit wait for what was changed in it, and are shown without a queue that fails', async () => {
   for (const fails of [false, true]) {
     const w = world();
