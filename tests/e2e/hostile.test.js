@@ -173,6 +173,8 @@ describe('in development', () => {
       await table.goto(`${server().address}/_/e/samples`);
       await row(table, 'One').waitFor();
       await table.locator('#new').click();
+      // The form is a part that is loaded with the first click.
+      await table.locator('#drawer select').first().waitFor();
       const options = await table.locator('#drawer select option').evaluateAll((all) => all.map(({ textContent }) => textContent));
       for (const text of PAYLOADS) assert.ok(options.includes(text), text);
       await clean(table);
