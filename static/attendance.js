@@ -61,11 +61,10 @@ export class Attendance {
       rt.on('error', (error) => this.#places.get(error.channel)?.refuse(error)),
       rt.connected.listen((connected) => all((place) => (connected ? place.enter() : place.wait()))),
       rt.detail.listen(({ userId }) => {
-        all((place) => place.others());
-        if (userId === user) return;
-        user = userId;
         // What the user before saw is not for the next one.
-        all((place) => place.clear());
+        if (userId !== user) all((place) => place.clear());
+        user = userId;
+        all((place) => place.others());
       }),
       () => end.abort(),
       () => timers.clear(),
@@ -268,16 +267,17 @@ class Place {
   #show(users) {
     const before = new Map(this.#shown.users.peek().map((user) => [user.id, user]));
     const next = users.map((user) => kept(before.get(user.id), user) ?? user);
-    this.#shown.users.value = sameList(this.#shown.users.peek(), next);
-    this.others();
+    const shown = sameList(this.#shown.users.peek(), next);
+    this.others(shown);
+    this.#shown.users.value = shown;
     this.#count({ users: next.length, connections: next.reduce((sum, { connections = 1 }) => sum + connections, 0) });
   }
 
   /** Who of them is not the user, or the guest, of this page. */
-  others() {
+  others(users = this.#shown.users.peek()) {
     const { userId, guest } = this.#rt.detail.peek();
-    const { users, others } = this.#shown;
-    others.value = sameList(others.peek(), users.peek().filter(({ id }) => id !== (userId ?? guest)));
+    const { others } = this.#shown;
+    others.value = sameList(others.peek(), users.filter(({ id }) => id !== (userId ?? guest)));
   }
 
   /** @param {{holder: string} | null} lease */

@@ -100,7 +100,11 @@ export class Link {
 
   /** @param {'list' | 'get' | 'plural' | 'schema' | 'batch'} name @param {any[]} args @returns {Promise<any>} What the Api answers. */
   async ask(name, args) {
-    return /** @type {any} */ (await this.#api())[name](...args);
+    const user = () => this.#given.auth?.user.peek()?.id;
+    const asked = user();
+    const api = /** @type {any} */ (await this.#api());
+    if (user() !== asked) throw OTHER_USER;
+    return api[name](...args);
   }
 
   connect() {
@@ -120,12 +124,14 @@ export class Link {
 
   /** @param {string | null} token */
   setToken(token) {
+    const before = this.#token.value;
     this.#token = { value: token, used: false };
     if (token && this.#client.connected.peek()) this.#renewWith(token);
+    // Without one the page is no longer of that user.
+    else if (!token && (before || this.#client.connected.peek())) this.begin();
     else if (this.#state.name === 'stopped') this.connect();
-    else if (this.#client.connected.peek()) this.begin();
     // The attempt that is under way began with another one.
-    else if (this.#connection) {
+    else if (this.#connection && token !== before) {
       this.#drop();
       this.#open();
     }

@@ -89,6 +89,8 @@ export class OptimisticManager {
   #closed = false;
   /** Whether what sends is loaded, or being so. */
   #loads = false;
+  /** Goes up with each user. */
+  #era = 0;
   /** @type {(() => void)[]} */
   #disposers = [];
 
@@ -123,8 +125,9 @@ export class OptimisticManager {
     // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded, and the first
     // record that is made here belongs to a list by the values that the server will fill in.
     this.#defaultsOf('');
-    this.#overlay.ready = options.queue?.ready;
-    options.queue?.open({
+    const { queue } = options;
+    if (queue) this.#overlay.ready = () => verdicts().then(() => queue.ready);
+    queue?.open({
       rt,
       adopt: (stored) => this.#late(({ adopt }) => adopt(this.#host, stored)),
       release: (open) => void (this.#lane.open = open),
@@ -167,7 +170,7 @@ export class OptimisticManager {
     const seen = this.#seen(entity, id, target);
     const fields = make ? computedFrom(make, seen) : plain(data);
     const guarded = make !== undefined || ifMatch !== false;
-    const version = typeof ifMatch === 'number' ? ifMatch : null;
+    const version = typeof ifMatch === 'number' && !make ? ifMatch : null;
     // What the fields were in another version than the one that is shown is not known.
     const guard = guarded ? { version, base: seen && (version ?? seen.version) === seen.version ? fieldsOf(seen, fields) : null } : null;
     return this.#change({ op: 'update', entity, id, data: { ...fields }, make }, guard, target, options);
@@ -232,7 +235,7 @@ export class OptimisticManager {
     this.#closed = true;
     this.#lane.open = false;
     this.#verdicts?.close();
-    this.#env.window?.removeEventListener('beforeunload', this.#ask);
+    this.#warn();
     for (const dispose of this.#disposers) dispose();
     this.#unbind();
     this.#options.queue?.close();
@@ -342,7 +345,9 @@ export class OptimisticManager {
 
   /** Once the part is there that sends and judges. @param {(part: typeof import('./verdicts.js')) => void} act */
   #late(act) {
-    this.#disposers.push(verdicts.use(this.#env, act, (error) => void (this.stuck.value = error)));
+    const era = this.#era;
+    // What was asked for one user is not done for the next.
+    this.#disposers.push(verdicts.use(this.#env, (part) => era === this.#era && act(part), (error) => void (this.stuck.value = error)));
   }
 
   #keeper = {
@@ -352,7 +357,7 @@ export class OptimisticManager {
     discard: (mutation) => {
       const pending = mutation.state === 'queued';
       this.#drop(mutation);
-      if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'Given up before it was sent.' });
+      if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'Given up, not sent.' });
       mutation.state = 'done';
       if (!pending || !mutation.changes.some(({ op }) => op === 'create')) return;
       for (const other of [...this.#lane.queue, ...(this.#group ?? [])]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);
@@ -370,6 +375,8 @@ export class OptimisticManager {
 
   /** Another user has come. A queue keeps what it has for the one before. */
   #abandon() {
+    this.#era += 1;
+    this.#loads = this.#verdicts !== null;
     for (const mutation of this.#mutations.values()) {
       this.#mutations.delete(mutation.mid);
       mutation.refuse('failed', OTHER_USER);
@@ -406,7 +413,7 @@ export class OptimisticManager {
   #warn() {
     const { window } = this.#env;
     const { queue } = this.#options;
-    const lost = this.pending.peek().length > 0 && (!queue || queue.problem.peek() !== null);
+    const lost = !this.#closed && this.pending.peek().length > 0 && (!queue || queue.problem.peek() !== null);
     window?.[lost ? 'addEventListener' : 'removeEventListener']('beforeunload', this.#ask);
   }
 

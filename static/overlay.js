@@ -44,8 +44,8 @@ const MOST_CONFIRMED = 1000;
 export class Overlay {
   /** Who hears that a mutation was seen in an event. @type {Set<(mid: string, echo: {entity: string, id: string, row?: Row | null, at: Position}) => void>} */
   listeners = new Set();
-  /** Resolves once it has what an earlier page left behind. @type {Promise<unknown> | undefined} */
-  ready;
+  /** Resolves once it has what an earlier page left behind. @type {() => Promise<unknown>} */
+  ready = async () => {};
   /** Lists and signals that show the changes by themselves. @type {WeakSet<object>} */
   shown = new WeakSet();
   /** In the order in which they were made. @type {Set<Laid>} */

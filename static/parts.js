@@ -14,9 +14,12 @@ import { shielded } from './signal.js';
 export function part(load) {
   /** @type {Promise<T> | undefined} */
   let loading;
-  /** @type {Set<{call: (loaded: T) => void, failed?: (error: unknown) => void}>} */
-  const waits = new Set();
+  /** Who waits for it, and what each does when an attempt fails. @type {Map<(loaded: T) => void, ((error: unknown) => void) | undefined>} */
+  const waits = new Map();
   let failures = 0;
+  let busy = false;
+  /** Not before this time: also who stops and starts again waits. */
+  let due = 0;
   /** @type {any} */
   let timer;
   const part = () =>
@@ -32,28 +35,43 @@ export function part(load) {
    * Calls with it: before it returns when the part is there, else as soon as it could be loaded, however often that takes. All who
    * wait for a part share its attempts.
    *
-   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout' | 'random'>} env
+   * @param {Pick<import('./env.js').Env, 'setTimeout' | 'clearTimeout' | 'random' | 'now'>} env
    * @param {(loaded: T) => void} call
    * @param {(error: unknown) => void} [failed] Called for each attempt that fails.
    * @returns {() => void} Stops waiting for it.
    */
   part.use = (env, call, failed) => {
-    const wait = { call, failed };
-    const attempt = () =>
-      void part().then(
+    const start = () => {
+      const left = due - env.now();
+      if (left > 0) timer = env.setTimeout(attempt, left);
+      else attempt();
+    };
+    const attempt = () => {
+      timer = undefined;
+      busy = true;
+      part().then(
         (loaded) => {
-          for (const { call } of waits) shielded(call, loaded);
+          for (const call of waits.keys()) shielded(call, loaded);
           waits.clear();
         },
         (error) => {
-          if (waits.size > 0) timer = env.setTimeout(attempt, delay(++failures, { base: 1000, max: 30_000, random: env.random }));
-          for (const { failed } of waits) failed?.(error);
+          busy = false;
+          due = env.now() + delay(++failures, { base: 1000, max: 30_000, random: env.random });
+          const all = [...waits.values()];
+          if (waits.size > 0) start();
+          for (const failed of all) failed?.(error);
         },
       );
+    };
     if (part.loaded) call(part.loaded);
-    else if (waits.add(wait).size === 1) attempt();
+    else {
+      waits.set(call, failed);
+      if (!busy && timer === undefined) start();
+    }
     return () => {
-      if (waits.delete(wait) && waits.size === 0) env.clearTimeout(timer);
+      if (!waits.delete(call) || waits.size > 0) return;
+      env.clearTimeout(timer);
+      timer = undefined;
     };
   };
   return part;

@@ -108,7 +108,7 @@ function plain(place, value) {
   // A lone surrogate would become another character on the way.
   if (typeof value === 'string' && !/\p{Surrogate}/u.test(value)) return value;
   if (Number.isFinite(value) || typeof value === 'boolean') return /** @type {number | boolean} */ (value);
-  return refuse(`\`${place}\``, value, value === undefined ? 'leave the name out' : 'give a text, number, boolean or Date, null or { in: [a, b] }');
+  return refuse(`\`${place}\``, value, value === undefined ? 'leave the name out' : 'give a text, number, boolean, Date, null or { in: [a, b] }');
 }
 
 /**

@@ -37,7 +37,7 @@ export class OfflineQueue {
   /** @param {QueueOptions} options */
   constructor(options) {
     only('OfflineQueue', options, 'user name indexedDB locks env');
-    const user = follow('OfflineQueue', options.user, (id) => this.#become(id));
+    let user = follow('OfflineQueue', options.user, (id) => this.#become((user = id)));
     const { problem } = this;
     this.ready = new Promise((resolve) => void (this.#begin = resolve));
     this.#load = () => lanes().then(({ Lanes }) => new Lanes({ ...options, user, problem }));

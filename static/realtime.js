@@ -114,7 +114,7 @@ export class RealtimeClient {
   #env;
   /** @type {Link | null} */
   #link = null;
-  /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, () => void>} */
+  /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, (() => void) | undefined>} */
   #waits = new Map();
   /** Loads it, as often as it takes. @type {() => void} */
   #load;
@@ -135,7 +135,7 @@ export class RealtimeClient {
     const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
     const chosen = { ...DEFAULTS, ...given };
     const { transports, maxReconnectAttempts } = chosen;
-    if (!transports?.[0] || !transports.every?.((way) => DEFAULTS.transports.includes(way))) throw new TypeError(`\`transports\` is a list of ${DEFAULTS.transports}, and not ${transports}`);
+    if (!transports?.[0] || !transports.every?.((way) => DEFAULTS.transports.includes(way))) throw new TypeError(`\`transports\` is a list of ${DEFAULTS.transports}`);
     const env = (this.#env = environment(own));
     const address = new URL(url, env.base);
     address.protocol = address.protocol.replace(/^http/, 'ws');
@@ -158,14 +158,17 @@ export class RealtimeClient {
     else parts.link().catch(() => {});
     onOtherUser(given.auth, () => {
       if (this.#link) this.#link.begin();
-      else [...this.#waits.values()].forEach((refuse) => refuse());
+      else [...this.#waits.values()].forEach((refuse) => refuse?.());
     });
     this.api = /** @type {any} */ ({ newId: idsOf(env) });
     for (const name of /** @type {any[]} */ (['list', 'get', 'plural', 'schema', 'batch'])) {
       /** @type {any} */ (this.api)[name] = (/** @type {any[]} */ ...args) =>
-        new Promise((resolve) => {
-          this.#with((link) => resolve(link.ask(name, args)));
-          this.#load();
+        new Promise((resolve, reject) => {
+          const end = this.#with((link) => resolve(link.ask(name, args)), () => {
+            end();
+            reject(OTHER_USER);
+          });
+          parts.link.use(env, () => this.#load());
         });
     }
   }
@@ -263,16 +266,15 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, options = {}) {
-    if (typeof channel !== 'string' || typeof callback !== 'function') throw new TypeError('rt.subscribe takes a channel and a function');
+    if (typeof callback !== 'function') throw new TypeError('rt.subscribe needs a function');
     only('rt.subscribe', options, 'snapshot since part linger onState reload');
-    let chosen = options;
     const refuse = () => {
       // Another user begins without the rows of this one.
-      chosen = { ...options, since: undefined };
+      options = { ...options, since: undefined };
       shielded(callback, { type: 'error', channel, payload: OTHER_USER });
       if (options.onState) shielded(options.onState, 'denied');
     };
-    return this.#with((link) => link.subscribe(channel, callback, chosen), refuse);
+    return this.#with((link) => link.subscribe(channel, callback, options), refuse);
   }
 
   /**
@@ -280,7 +282,7 @@ export class RealtimeClient {
    * @param {() => void} [refuse] Called when the user changes before that.
    * @returns {() => void} Ends what it has begun, or keeps it from beginning.
    */
-  #with(act, refuse = () => {}) {
+  #with(act, refuse) {
     /** @type {(() => void) | void} */
     let end;
     const begin = (/** @type {Link} */ link) => void (end = act(link));

@@ -21,6 +21,8 @@ import { signal } from './signal.js';
  * @property {() => void} gone
  */
 
+/** Milliseconds that cached rows wait for what an earlier page left behind. */
+const PATIENCE = 1000;
 /** Rows that one question may ask for. */
 const MOST = 1000;
 /** Refusals of a channel that may be about the order that was asked for. */
@@ -116,8 +118,13 @@ export class Store {
     };
     this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
-    // After the changes that an earlier page left behind, or they would be seen to come back.
-    else Promise.resolve().then(() => overlay.ready).then(() => cache.load(channel)).then(begin);
+    else {
+      // After the changes that an earlier page left behind, or they would be seen to come back. The list itself cannot wait for long.
+      new Promise((/** @type {(nothing?: any) => void} */ resolve) => {
+        env.setTimeout(resolve, PATIENCE);
+        queueMicrotask(() => overlay.ready().then(resolve, resolve));
+      }).then(() => cache.load(channel)).then(begin);
+    }
   }
 
   /**

@@ -318,7 +318,7 @@ export class Verdicts {
     mutation.misses += 1;
     if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
     // Each change of a batch is put on the newest record again.
-    for (const [other, one] of mutation.guards.entries()) if (one?.base && other !== at) one.version = null;
+    for (const [other, one] of mutation.guards.entries()) if (one?.base && other !== at && mutation.changes[other].op !== 'delete') one.version = null;
     if (!this.#rebase(mutation, at, error.current)) return;
     mutation.state = 'queued';
     const { env } = this.#host;

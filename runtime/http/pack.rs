@@ -37,7 +37,7 @@ pub(super) fn pack(entry: &str, read: impl Fn(&str) -> Option<String>) -> Result
         none if none.is_empty() => none,
         names => format!("export {{ {names} }};\n"),
     };
-    Ok(packer.packed + &module.code + &exports)
+    Ok(tight(&(packer.packed + &module.code + &exports)))
 }
 
 struct Packer<R> {
@@ -65,7 +65,7 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
         }
         let Module { code, exports } = self.module(path)?;
         let (name, exports) = (constant(path), exports.join(", "));
-        self.packed += &format!("const {name} = (() => {{\n{code}return {{ {exports} }};}})();\n");
+        self.packed += &format!("const {name} = (() => {{\n{code}return {{ {exports} }};\n}})();\n");
         self.done.insert(path.to_owned());
         Ok(())
     }
@@ -74,14 +74,13 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
     fn module(&mut self, path: &str) -> Result<Module, PackError> {
         let source = (self.read)(path).ok_or_else(|| PackError::Missing(path.to_owned()))?;
         let (mut code, mut exports) = (String::with_capacity(source.len()), Vec::new());
-        let mut in_text = false;
         for line in source.lines() {
             let form = || PackError::Form { module: path.to_owned(), line: line.to_owned() };
             if let Some(import) = line.strip_prefix("import ") {
                 let (names, from) = imported(import).ok_or_else(form)?;
                 let from = resolved(path, from);
                 self.add(&from)?;
-                code += &format!("const {names} = {};", constant(&from));
+                code += &format!("const {names} = {};\n", constant(&from));
             } else if let Some(names) =
                 line.strip_prefix("export { ").and_then(|list| list.strip_suffix(" };"))
             {
@@ -89,22 +88,16 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
                 exports.extend(names.collect::<Option<Vec<_>>>().ok_or_else(form)?);
             } else if let Some(declaration) = line.strip_prefix("export ") {
                 exports.push(declared(declaration).ok_or_else(form)?.to_owned());
-                self.take_later(path, declaration, &mut code, &mut in_text)?;
+                self.take_later(path, declaration, &mut code)?;
             } else {
-                self.take_later(path, line, &mut code, &mut in_text)?;
+                self.take_later(path, line, &mut code)?;
             }
         }
         Ok(Module { code, exports })
     }
 
     /// Adds a line of code, in which each `import('…')` becomes a promise of the constant.
-    fn take_later(
-        &mut self,
-        path: &str,
-        line: &str,
-        code: &mut String,
-        in_text: &mut bool,
-    ) -> Result<(), PackError> {
+    fn take_later(&mut self, path: &str, line: &str, code: &mut String) -> Result<(), PackError> {
         let mut rest = line;
         while let Some((before, import)) = rest.split_once("import('") {
             let (from, after) = import
@@ -116,11 +109,7 @@ impl<R: Fn(&str) -> Option<String>> Packer<R> {
             rest = after;
         }
         *code += rest;
-        // A line break behind these says nothing, unless it may be part of a text.
-        *in_text ^= line.matches('`').count() % 2 == 1;
-        if *in_text || !line.ends_with([';', ',', '{']) {
-            code.push('\n');
-        }
+        code.push('\n');
         Ok(())
     }
 }
@@ -150,6 +139,67 @@ fn is_name(text: &str) -> bool {
 
 const fn is_part_of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The same code without the spaces and line breaks that only people need. A line with a template or a slash stays as it is: in
+/// a template or a regular expression a space counts, and so does one in a text. A test compares the programs.
+fn tight(code: &str) -> String {
+    let mut tight = String::with_capacity(code.len());
+    let mut in_template = false;
+    for line in code.lines() {
+        let was_in_template = in_template;
+        in_template ^= line.matches('`').count() % 2 == 1;
+        if was_in_template || in_template {
+            tight.push_str(line);
+            tight.push('\n');
+            continue;
+        }
+        if line.contains(['`', '/']) {
+            tight.push_str(line)
+        } else {
+            push_tight(line, &mut tight)
+        }
+        // A line break behind these says nothing.
+        if !line.ends_with([';', ',', '{']) {
+            tight.push('\n');
+        }
+    }
+    tight
+}
+
+fn push_tight(line: &str, tight: &mut String) {
+    let mut quote = None;
+    let mut before = '\n';
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match quote {
+            // What is escaped ends no text.
+            Some(_) if c == '\\' => {
+                tight.push(c);
+                before = chars.next().unwrap_or(c);
+                tight.push(before);
+                continue;
+            }
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == ' ' => {
+                let after = chars.peek().copied().unwrap_or('\n');
+                let names = is_word(before) && is_word(after);
+                // `a + +b` is another sum than `a ++b`.
+                if !names && !(before == after && matches!(before, '+' | '-')) {
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        tight.push(c);
+        before = c;
+    }
+}
+
+/// Whether two such characters would become one word.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '#')
 }
 
 /// The path below `static/` of what a module imports.
@@ -195,10 +245,9 @@ mod tests {
             ("pages/c.js", "import { d } from '../d.js';\nexport class c {}\n"),
             ("d.js", "export const d = 1;\n"),
         ];
-        let expected = "const $d = (() => {\nconst d = 1;return { d };})();\n\
-            const $a = (() => {\nconst d = $d;async function a() {}\nconst e = d.d;return { a, e };})();\n\
-            const $pages_c = (() => {\nconst { d } = $d;class c {}\nreturn { c };})();\n\
-            const { a: b } = $a;const { c } = $pages_c;await b(c);";
+        let expected = "const $d=(()=>{const d=1;return{d};})();const $a=(()=>{const d=$d;async function a(){}\nconst e=d.d;\
+            return{a,e};})();const $pages_c=(()=>{const{d}=$d;class c{}\nreturn{c};})();\
+            const{a:b}=$a;const{c}=$pages_c;await b(c);";
         assert_eq!(packed(&modules).unwrap(), expected);
     }
 
@@ -209,16 +258,31 @@ mod tests {
             ("pages/a.js", "export const a = () => import('./late.js');\n"),
             ("pages/late.js", "import { a } from './a.js';\nexport const b = a;\n"),
         ];
-        let expected = "const $pages_a = (() => {\nconst a = () => Promise.resolve($pages_late);return { a };})();\n\
-            const $pages_late = (() => {\nconst { a } = $pages_a;const b = a;return { b };})();\n\
-            const { a } = $pages_a;";
+        let expected = "const $pages_a=(()=>{const a=()=>Promise.resolve($pages_late);return{a};})();\
+            const $pages_late=(()=>{const{a}=$pages_a;const b=a;return{b};})();const{a}=$pages_a;";
         assert_eq!(packed(&modules).unwrap(), expected);
     }
 
     #[test]
     fn lines_of_a_text_stay_lines() {
-        let modules = [("pages/page.js", "const a = `one;\ntwo,\n`;\nconst b = 1;\nb;\n")];
-        assert_eq!(packed(&modules).unwrap(), "const a = `one;\ntwo,\n`;const b = 1;b;");
+        let modules = [("pages/page.js", "const a = `one;\ntwo  ,\n`;\nconst b = 1;\nb;\n")];
+        assert_eq!(packed(&modules).unwrap(), "const a = `one;\ntwo  ,\n`;\nconst b=1;b;");
+    }
+
+    #[test]
+    fn only_spaces_that_say_nothing_go() {
+        for (line, tight) in [
+            ("return a + +b - -c;", "return a+ +b- -c;"),
+            ("if (x in y) throw new Error('a  b \\' = c');", "if(x in y)throw new Error('a  b \\' = c');"),
+            ("const f = (a, \"b = c\") => { x: 1 };", "const f=(a,\"b = c\")=>{x:1};"),
+            ("this.#a = $b of c;", "this.#a=$b of c;"),
+            ("a = b / c;", "a = b / c;"),
+            ("a = `b = ${c}`;", "a = `b = ${c}`;"),
+            ("x = é in ü;", "x=é in ü;"),
+        ] {
+            let modules = [("pages/page.js", line)];
+            assert_eq!(packed(&modules).unwrap(), tight);
+        }
     }
 
     #[test]
@@ -227,8 +291,8 @@ mod tests {
             ("pages/page.js", "import { a, b } from './a.js';\nexport { a, b };\nexport function c() {}\n"),
             ("pages/a.js", "const a = 1;\nexport { a };\nexport const b = 2;\n"),
         ];
-        let expected = "const $pages_a = (() => {\nconst a = 1;const b = 2;return { a, b };})();\n\
-            const { a, b } = $pages_a;function c() {}\nexport { a, b, c };\n";
+        let expected = "const $pages_a=(()=>{const a=1;const b=2;return{a,b};})();\
+            const{a,b}=$pages_a;function c(){}\nexport{a,b,c};";
         assert_eq!(packed(&modules).unwrap(), expected);
     }
 

@@ -329,6 +329,27 @@ test('what a function computed before a reload is a conflict when others wrote t
   assert.deepEqual([posts.length, db.failed.value[0]?.conflict], [1, { mine: { n: 2 }, theirs: { n: 2 }, base: { n: 1 } }]);
 });
 
+test('in a batch, a delete of a version is not made over what others wrote', async () => {
+  const page = await open();
+  await page.list([row('a'), row('b')]);
+  const batch = page.db.batch(() => {
+    page.db.update('Task', 'a', { done: true }, { ifMatch: 1 });
+    page.db.delete('Task', 'b', { ifMatch: 1 });
+  });
+  await settle();
+  await page.posts[0].refuse(412, { code: 'VERSION_CONFLICT', op: 0, current: row('a', { title: 'theirs', version: 2 }) });
+  assert.deepEqual(page.posts[1].ops.map(({ op, version }) => [op, version]), [['update', 2], ['delete', 1]]);
+  await page.posts[1].refuse(412, { code: 'VERSION_CONFLICT', op: 1, current: row('b', { title: 'theirs', version: 2 }) });
+  assert.deepEqual([page.posts.length, batch.state], [2, 'conflict']);
+});
+
+test('a function with a version is made on the newest record, also of one that no list shows', async () => {
+  const page = await open({ get: () => reply(200, row('z', { n: 4, version: 5 })) });
+  page.db.update('Task', 'z', (of) => ({ n: of.n + 1 }), { ifMatch: 3 });
+  await settle();
+  assert.deepEqual(page.posts[0].ops.map(({ version, data }) => [version, data]), [[5, { n: 5 }]]);
+});
+
 test('a function that returns a promise, or nothing, fails its change and says why', async () => {
   for (const make of [async () => ({ n: 1 }), () => {}, () => null]) {
     const { list, db } = await open();

@@ -123,8 +123,8 @@ test('a change that names no record, or no fields, throws, and is not made', () 
 });
 
 test('a subscription without a function, and a way that there is not, throw', () => {
-  for (const [channel, call] of [['entity:Task', undefined], ['entity:Task', 'x'], [5, () => {}], [undefined, () => {}]]) assert.throws(() => rt.subscribe(channel, call), /takes a channel and a function/);
+  for (const call of [undefined, null, 'x', {}]) assert.throws(() => rt.subscribe('entity:Task', call), /^TypeError: rt\.subscribe needs a function$/);
   for (const transports of [[], ['websocket'], ['ws', 'SSE'], 'ws', 5, [null], [['ws']], {}, null]) {
-    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` is a list of ws,sse,poll, and not /, `${JSON.stringify(transports)}`);
+    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` is a list of ws,sse,poll$/, `${JSON.stringify(transports)}`);
   }
 });

@@ -227,6 +227,30 @@ test('what one user saw before the client could connect is gone at once when ano
   }
 });
 
+test('what is asked over HTTP before the part is there is not done for the next user', async () => {
+  const user = signal({ id: 'u1' });
+  const { w, rt, modules, arrive, remove } = await client({ auth: { user, token: () => `token of ${user.peek()?.id}` } });
+  try {
+    rt.connect();
+    const db = new modules.OptimisticManager(null, rt, { env: w.env, auth: { user, token: () => '' } });
+    const asked = rt.api.list('tasks');
+    const made = db.create('Task', { title: 'of u1' });
+    user.value = { id: 'u2' };
+    await assert.rejects(asked, ({ code }) => code === 'OTHER_USER');
+    assert.equal((await made.catch((error) => error)).code, 'OTHER_USER');
+    arrive();
+    await until(() => (w.clock.run(1000), w.sockets.length === 1));
+    await w.clock.run(60_000);
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(w.requests.filter(({ url }) => url.pathname !== '/api/changes' && url.pathname !== '/sse' && url.pathname !== '/api/schema').map(({ url }) => url.pathname), []);
+    // A call before connect says nothing of the connection, and is answered without one.
+    rt.disconnect();
+    db.close();
+  } finally {
+    remove();
+  }
+});
+
 test('a client that is stopped before it could connect loads nothing more, until it is started again', async () => {
   const { w, rt, arrive, remove } = await client();
   try {
@@ -295,6 +319,25 @@ test('all who need a part share its attempts, and the last one who stops waiting
   ends[2]();
   await clock.run(600_000);
   assert.deepEqual([asked, clock.pending], [2, 0]);
+  // Who stops and starts again during an attempt, and when it fails, begins no second one.
+  const restless = part(async () => {
+    asked++;
+    throw new Error('no line');
+  });
+  asked = 0;
+  let end = restless.use(env, () => {});
+  end();
+  let told = 0;
+  const again = () => {
+    told++;
+    end();
+    end = restless.use(env, () => {}, again);
+  };
+  end = restless.use(env, () => {}, again);
+  await settle();
+  assert.deepEqual([asked, told, clock.pending], [1, 1, 1]);
+  end();
+  assert.equal(clock.pending, 0);
   // One that comes while an attempt is under way.
   let arrive;
   const late = part(() => new Promise((resolve) => (arrive = resolve)));

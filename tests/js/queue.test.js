@@ -311,6 +311,24 @@ test('a function does not outlive its page: what it computed is sent with the ve
   await w.clock.run(0);
 });
 
+test('a list does not wait for long for a queue that hangs, and not for one that fails', async () => {
+  for (const ready of [new Promise(() => {}), Promise.reject(new Error('no storage'))]) {
+    const w = world();
+    ready.catch(() => {});
+    const queue = { problem: signal(null), ready, open: () => {}, put: () => {}, remove: () => {}, close: () => {} };
+    const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+    const list = new ChannelSubscriber(rt, { env: w.env, cache: { load: async () => null, keepSoon: () => {} } }).list('Task');
+    const db = new OptimisticManager(null, rt, { env: w.env, queue });
+    await w.clock.run(0);
+    w.socket.greet();
+    await w.clock.run(1000);
+    assert.deepEqual(w.socket.take('subscribe').map(({ channel }) => channel), ['entity:Task']);
+    db.close();
+    list.close();
+    rt.disconnect();
+  }
+});
+
 test('when the user changes before the queue is ready, the rows of the one before are not shown', async () => {
   const w = world();
   let tell;

@@ -56,7 +56,7 @@ test('the modules of a page are sent as one, each once, and the page needs nothi
     const packed = await fetched(`pack/${entry}`);
     // What a bundler finds when it follows the imports of the page is what the server follows.
     const expected = await followed(entry);
-    const found = [...packed.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
+    const found = [...packed.matchAll(/const \$(\w+)=\(\(\)=>\{/g)].map(([, module]) => module);
     assert.deepEqual([...found, entry.slice(0, -'.js'.length).replaceAll('/', '_')].sort(), expected.sort(), name);
     assert.doesNotMatch(packed, /^(import|export) |import\((?!`(\.\/shared|\/static\/pages\/(export|bulk|compare|leased|keys|form|picks))\.js`)/m, name);
     transformSync(packed, { format: 'esm' });
@@ -76,10 +76,35 @@ test('the client is sent as one file of at most 40 KB gzipped, with all that it 
   const size = gzipSync(sent, { level: 9 }).length;
   if (process.env.SIZES) console.log('client.js as it is sent', size);
   assert.ok(size <= 40 * 1024, `${size} bytes`);
-  const found = [...sent.matchAll(/^const \$(\w+) = \(\(\) => \{$/gm)].map(([, module]) => module);
+  const found = [...sent.matchAll(/const \$(\w+)=\(\(\)=>\{/g)].map(([, module]) => module);
   assert.deepEqual([...found, 'client'].sort(), (await followed('client.js')).sort());
   for (const module of ['realtime', 'channels', 'presence', 'optimistic', 'link', 'queue', 'lanes', 'bridge', 'stream', 'verdicts']) assert.ok(found.includes(module), module);
   assert.doesNotMatch(sent, /^import |import\((?!`\.\/shared\.js`)/m);
+});
+
+/** A module as the body of a function, whatever its imports and exports are called. */
+const body = (lines) => {
+  const code = lines.filter((line) => !/^import |^export \{/.test(line)).map((line) => line.replace(/^export /, '').replaceAll(/import\('.*?'\)/g, 'LATER'));
+  return program(`async function module() {\n${code.join('\n')}\n}`);
+};
+
+test('the modules in one file are the same programs, without the spaces that only people need', async () => {
+  const packs = readdirSync(join(ROOT, 'static/pages')).filter((name) => name.endsWith('.html') && name !== 'missing.html').map((name) => /src="\/static\/(pack\/.*?)"/.exec(readFileSync(join(ROOT, 'static/pages', name), 'utf8'))[1]);
+  const paths = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'utf8' });
+  const seen = new Set();
+  for (const name of ['client.js', ...packs]) {
+    const packed = await fetched(name);
+    const modules = packed.split(/const \$(\w+)=\(\(\)=>\{/);
+    for (let at = 1; at < modules.length; at += 2) {
+      const module = paths.find((path) => path.slice(0, -'.js'.length).replaceAll('/', '_') === modules[at]);
+      const end = modules[at + 1].search(/return\{[\w,]*\};\}\)\(\);/);
+      // Imports come first, each as `const{…}=$module;`.
+      const code = modules[at + 1].slice(0, end).replaceAll(/const (?:\{[^}]*\}|\w+)=\$\w+;|const\{[^}]*\}=\$\w+;/g, '').replaceAll(/Promise\.resolve\(\$\w+\)/g, 'LATER');
+      assert.equal(program(`async function module() {\n${code}\n}`), body(readFileSync(join(ROOT, 'static', module), 'utf8').split('\n')), `${module} of ${name}`);
+      seen.add(module);
+    }
+  }
+  assert.ok(seen.size > 60, `${seen.size} modules`);
 });
 
 test('the client as it is sent works, also beside a module of its own', async (t) => {

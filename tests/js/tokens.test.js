@@ -258,3 +258,35 @@ test('a token that is set while the connection opens is the one it begins with, 
     rt.disconnect();
   }
 });
+
+test('a token that is taken back while the line is gone takes the rows along', async () => {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env });
+  rt.setToken('of ada');
+  rt.connect();
+  const list = new ChannelSubscriber(rt, { env: w.env }).list('Task', { initial: { items: [{ id: 'a' }], next: null, epoch: 'e1', seq: 7, view: 'v' } });
+  await w.clock.run(0);
+  w.socket.greet();
+  w.socket.cut();
+  await settle();
+  assert.deepEqual([list.value.length, list.state.value], [1, 'stale']);
+  rt.setToken(null);
+  await settle();
+  assert.deepEqual([list.value, list.state.value], [[], 'denied']);
+  await w.clock.run(10);
+  w.socket.greet();
+  assert.deepEqual(w.socket.take('subscribe').map(({ payload }) => payload), [{ snapshot: true }]);
+  rt.disconnect();
+});
+
+test('the same token once more opens no other socket', async () => {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env });
+  rt.setToken('one');
+  rt.connect();
+  await w.clock.run(0);
+  for (let time = 0; time < 20; time++) rt.setToken('one');
+  await w.clock.run(10);
+  assert.equal(w.sockets.length, 1);
+  rt.disconnect();
+});
