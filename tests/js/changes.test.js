@@ -331,12 +331,14 @@ test('what a function computed before a reload is a conflict when others wrote t
 
 test('in a batch, a delete of a version is not made over what others wrote', async () => {
   const page = await open();
-  await page.list([row('a'), row('b')]);
+  const tasks = await page.list([row('a'), row('b')]);
   const batch = page.db.batch(() => {
     page.db.update('Task', 'a', { done: true }, { ifMatch: 1 });
     page.db.delete('Task', 'b', { ifMatch: 1 });
   });
   await settle();
+  // The list knows by now what others wrote.
+  await page.event(tasks, 'updated', row('b', { title: 'theirs', version: 2 }), 50);
   await page.posts[0].refuse(412, { code: 'VERSION_CONFLICT', op: 0, current: row('a', { title: 'theirs', version: 2 }) });
   assert.deepEqual(page.posts[1].ops.map(({ op, version }) => [op, version]), [['update', 2], ['delete', 1]]);
   await page.posts[1].refuse(412, { code: 'VERSION_CONFLICT', op: 1, current: row('b', { title: 'theirs', version: 2 }) });

@@ -384,9 +384,9 @@ export const FAULTS = [
   {
     harm: 'who stops and starts again loads without a pause',
     file: 'parts.js',
-    from: 'const left = due - env.now();',
-    to: 'const left = 0;',
-    red: ['parts.test.js', 'a client that is stopped before it could connect'],
+    from: 'if (left > 0) timer = env.setTimeout(attempt, left);',
+    to: 'if (left > 0) timer = env.setTimeout(attempt, 1);',
+    red: ['parts.test.js', 'all who need a part share'],
   },
   {
     harm: 'what one user asked before the client could connect is sent as the next one',
