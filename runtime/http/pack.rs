@@ -184,11 +184,14 @@ fn push_tight(line: &str, tight: &mut String) {
             None if c == '\'' || c == '"' => quote = Some(c),
             None if c == ' ' => {
                 let after = chars.peek().copied().unwrap_or('\n');
-                let names = is_word(before) && is_word(after);
+                let is_one_word = is_word(before) && is_word(after);
                 // `a + +b` is another sum than `a ++b`.
-                if !names && !(before == after && matches!(before, '+' | '-')) {
-                    continue;
+                let is_one_sign = before == after && matches!(before, '+' | '-');
+                if is_one_word || is_one_sign {
+                    tight.push(c);
+                    before = c;
                 }
+                continue;
             }
             _ => {}
         }
