@@ -101,7 +101,7 @@ export class OptimisticManager {
    */
   constructor(api, rt = null, options = {}) {
     const http = api ?? rt?.api;
-    if (!http?.newId) throw new TypeError('give an Api, a RealtimeClient, or both');
+    if (!http?.newId) throw new TypeError('give an Api or a RealtimeClient');
     this.#api = http;
     this.#rt = rt;
     this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');

@@ -24,7 +24,7 @@ export function comparator(sort) {
     return { field, sign: minus ? -1 : 1 };
   });
   if (keys.length > MOST_SORTED || new Set(keys.map(({ field }) => field)).size < keys.length)
-    throw new TypeError(`a list is sorted by at most ${MOST_SORTED} fields, each named once`);
+    throw new TypeError(`a list is sorted by up to ${MOST_SORTED} fields, each once`);
   keys.push({ field: 'id', sign: keys.at(-1)?.sign ?? 1 });
   return (a, b) => {
     for (const { field, sign } of keys) {
