@@ -243,7 +243,6 @@ test('what is asked over HTTP before the part is there is not done for the next 
     await w.clock.run(60_000);
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(w.requests.filter(({ url }) => url.pathname !== '/api/changes' && url.pathname !== '/sse' && url.pathname !== '/api/schema').map(({ url }) => url.pathname), []);
-    // A call before connect says nothing of the connection, and is answered without one.
     rt.disconnect();
     db.close();
   } finally {
