@@ -102,7 +102,7 @@ export class Link {
   async ask(name, args) {
     const user = () => this.#given.auth?.user.peek()?.id;
     const asked = user();
-    const api = /** @type {any} */ (await this.#api());
+    const api = /** @type {any} */ (await this.#api().catch(() => Promise.reject(NO_ANSWER)));
     if (user() !== asked) throw OTHER_USER;
     return api[name](...args);
   }

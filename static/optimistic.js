@@ -336,10 +336,7 @@ export class OptimisticManager {
     this.#loads = true;
     this.#late(({ Verdicts }) => {
       this.#loads = lane.open;
-      if (!lane.open) return;
-      this.#verdicts = new Verdicts(this.#host);
-      lane.sender = this.#verdicts.outbox;
-      lane.sender.soon();
+      if (lane.open) this.#verdicts = new Verdicts(this.#host);
     });
   }
 
@@ -347,7 +344,8 @@ export class OptimisticManager {
   #late(act) {
     const era = this.#era;
     // What was asked for one user is not done for the next.
-    this.#disposers.push(verdicts.use(this.#env, (part) => era === this.#era && act(part), (error) => void (this.stuck.value = error)));
+    const end = verdicts.use(this.#env, (part) => era === this.#era && act(part), this.#host.stuck);
+    if (!verdicts.loaded) this.#disposers.push(end);
   }
 
   #keeper = {

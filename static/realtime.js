@@ -114,7 +114,7 @@ export class RealtimeClient {
   #env;
   /** @type {Link | null} */
   #link = null;
-  /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, (() => void) | undefined>} */
+  /** What is to be done once it is there, and what is done until then when the user changes. @type {Map<(link: Link) => void, ((error: object) => void) | undefined>} */
   #waits = new Map();
   /** Loads it, as often as it takes. @type {() => void} */
   #load;
@@ -158,17 +158,20 @@ export class RealtimeClient {
     else parts.link().catch(() => {});
     onOtherUser(given.auth, () => {
       if (this.#link) this.#link.begin();
-      else [...this.#waits.values()].forEach((refuse) => refuse?.());
+      else [...this.#waits.values()].forEach((refuse) => refuse?.(OTHER_USER));
     });
     this.api = /** @type {any} */ ({ newId: idsOf(env) });
     for (const name of /** @type {any[]} */ (['list', 'get', 'plural', 'schema', 'batch'])) {
       /** @type {any} */ (this.api)[name] = (/** @type {any[]} */ ...args) =>
         new Promise((resolve, reject) => {
-          const end = this.#with((link) => resolve(link.ask(name, args)), () => {
+          const refuse = (/** @type {object} */ error) => {
             end();
-            reject(OTHER_USER);
-          });
-          parts.link.use(env, () => this.#load());
+            stop();
+            reject(error);
+          };
+          const end = this.#with((link) => resolve(link.ask(name, args)), refuse);
+          // Nothing waits for longer than one attempt, so who asks again and again is not answered many times at last.
+          const stop = parts.link.use(env, this.#load, () => refuse(NO_ANSWER));
         });
     }
   }
@@ -279,7 +282,7 @@ export class RealtimeClient {
 
   /**
    * @param {(link: Link) => (() => void) | void} act
-   * @param {() => void} [refuse] Called when the user changes before that.
+   * @param {(error: object) => void} [refuse] Called when the user changes before that.
    * @returns {() => void} Ends what it has begun, or keeps it from beginning.
    */
   #with(act, refuse) {

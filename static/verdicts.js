@@ -58,7 +58,7 @@ export function again(host, mutation) {
  * @param {Host} host
  * @param {import('./mutation.js').Stored[]} stored
  */
-export function adopt({ mutations, make, overlay, lane, tell }, stored) {
+export function adopt({ mutations, make, overlay, lane, tell, stuck }, stored) {
   const adopted = stored.filter(({ mid }) => !mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error, conflict = null, optimistic = true }) => {
     const mutation = make(mid, changes, guards);
     // That page may have sent it without having told.
@@ -72,10 +72,12 @@ export function adopt({ mutations, make, overlay, lane, tell }, stored) {
   overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
   lane.adopt(adopted.filter(({ state }) => state === 'queued'));
   tell();
+  // Nothing was sent yet, so it is this part that could not be loaded.
+  if (!(lane.sender instanceof Outbox)) stuck(null);
 }
 
 export class Verdicts {
-  outbox;
+  #outbox;
   #host;
   /** @type {any} */
   #patience;
@@ -86,7 +88,7 @@ export class Verdicts {
     this.#host = host;
     const { env, lane, options } = host;
     const { send = (batch) => this.#send(batch) } = options;
-    this.outbox = new Outbox({
+    this.#outbox = lane.sender = new Outbox({
       env,
       lane,
       send,
@@ -94,8 +96,11 @@ export class Verdicts {
       judge: (mutation, verdict) => this.#judge(mutation, verdict),
       stuck: host.stuck,
     });
+    // What it was, when this part could not be loaded.
+    host.stuck(null);
+    lane.sender.soon();
     host.overlay.listeners.add(this.#heard);
-    this.#deafen = host.rt?.connected.listen((connected) => connected && this.outbox.kick());
+    this.#deafen = host.rt?.connected.listen((connected) => connected && this.#outbox.kick());
   }
 
   close() {

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
+import { verdicts } from '../../static/mutation.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { signal } from '../../static/signal.js';
@@ -159,6 +160,28 @@ test('a refused change disappears alone; it can be sent again, or given up', asy
   await posts[2].answer(11, error(422, 'VALIDATION_FAILED'));
   assert.equal(first.discard(), true);
   assert.deepEqual([db.failed.value, tasks.meta('a').state, shown(tasks)], [[], 'synced', 'one']);
+});
+
+test('however often a change is sent again, nothing more is left to end', async () => {
+  const { use } = verdicts;
+  let ended = 0;
+  verdicts.use = (...args) => {
+    const end = use(...args);
+    return () => (ended++, end());
+  };
+  try {
+    const { db, posts } = await open();
+    const bad = db.create('Task', { title: 'bad' });
+    for (let time = 0; time < 20; time++) {
+      await settle();
+      await posts[time].answer(10, error(422, 'VALIDATION_FAILED'));
+      bad.retry();
+    }
+    db.close();
+    assert.equal(ended, 0, 'the part was there all the time');
+  } finally {
+    verdicts.use = use;
+  }
 });
 
 test('what needs a record that could not be created is refused with it, and sent again with it', async () => {

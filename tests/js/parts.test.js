@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { part } from '../../static/parts.js';
 import { signal } from '../../static/signal.js';
 import { ROOT } from './program.js';
-import { settle, world } from './world.js';
+import { reply, settle, world } from './world.js';
 
 test('a part is loaded once; one that could not be loaded is loaded by the next call', async () => {
   const asked = [];
@@ -131,9 +131,9 @@ test('a presence that is closed loads nothing more; one that is used again does'
   }
 });
 
-/** A client of its own, to which `link.js` does not come until `arrive`. */
-async function client(options = {}) {
-  const { load, arrive, remove } = without('link.js');
+/** A client of its own, to which `link.js` or another part does not come until `arrive`. */
+async function client(options = {}, part = 'link.js') {
+  const { load, arrive, remove } = without(part);
   const modules = Object.assign({}, ...(await Promise.all(['realtime.js', 'channels.js', 'optimistic.js'].map(load))));
   const w = world();
   const rt = new modules.RealtimeClient('/ws', { env: w.env, ...options });
@@ -247,6 +247,74 @@ test('what is asked over HTTP before the part is there is not done for the next 
     db.close();
   } finally {
     remove();
+  }
+});
+
+test('what is asked over HTTP while the part that connects cannot be loaded has no answer, and a change is sent once at last', async () => {
+  const { w, rt, modules, arrive, remove } = await client({ maxReconnectAttempts: 3 });
+  try {
+    await assert.rejects(rt.api.list('tasks'), { code: 'NO_ANSWER', status: 0 });
+    rt.connect();
+    const db = new modules.OptimisticManager(null, rt, { env: w.env });
+    const made = db.create('Task', { title: 'x' });
+    await until(() => (w.clock.run(1000), rt.detail.value.attempt >= 12));
+    assert.deepEqual([db.stuck.value.code, db.pending.value], ['NO_ANSWER', [made]]);
+    w.respond = ({ pathname }) => reply(200, pathname === '/api/batch' ? { epoch: 'e1', seq: 1, results: [{ status: 201, id: made.id }] } : { entities: [] });
+    arrive();
+    await until(() => (w.clock.run(1000), made.state === 'done'));
+    await w.clock.run(120_000);
+    assert.deepEqual([w.requests.filter(({ url }) => url.pathname === '/api/batch').length, db.stuck.value], [1, null]);
+    rt.disconnect();
+    db.close();
+  } finally {
+    remove();
+  }
+});
+
+test('a change whose record cannot be read, because the part that reads does not come, waits', async () => {
+  const { w, rt, modules, arrive, remove } = await client({}, 'api.js');
+  try {
+    const db = new modules.OptimisticManager(null, rt, { env: w.env });
+    const like = db.update('Task', 'a', ({ n }) => ({ n: n + 1 }));
+    await until(() => (w.clock.run(1000), db.stuck.value));
+    assert.deepEqual([db.stuck.value.code, db.pending.value, db.failed.value], ['NO_ANSWER', [like], []]);
+    const answers = {
+      '/api/schema': { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] },
+      '/api/tasks/a': { id: 'a', version: 1, n: 4 },
+      '/api/batch': { epoch: 'e1', seq: 1, results: [{ status: 200, id: 'a', record: { id: 'a', version: 2, n: 5 } }] },
+    };
+    w.respond = ({ pathname }) => reply(200, answers[pathname]);
+    arrive();
+    await until(() => (w.clock.run(1000), like.state === 'done'));
+    assert.equal((await like).n, 5);
+    db.close();
+  } finally {
+    remove();
+  }
+});
+
+test('what was stuck while the part that sends did not come is so no longer when it is there', async () => {
+  for (const state of ['failed', 'queued']) {
+    const { w, rt, modules, arrive, remove } = await client({}, 'verdicts.js');
+    try {
+      const left = { mid: '0190a000-0000-7000-8000-000000000001', changes: [{ op: 'update', entity: 'Task', id: 'a', data: { n: 2 } }], guards: [null], state, attempts: 1, error: { code: 'FORBIDDEN' } };
+      let host;
+      const queue = { problem: signal(null), ready: settle(), open: (given) => (host = given).release(false), put: () => {}, remove: () => {}, close: () => {} };
+      const db = new modules.OptimisticManager(null, rt, { env: w.env, queue });
+      const changes = () => [...db.pending.value, ...db.failed.value].length;
+      host.adopt([left]);
+      host.release(true);
+      await until(() => db.stuck.value);
+      assert.match(String(db.stuck.value), /verdicts\.js/);
+      const told = [];
+      db.stuck.listen((problem) => told.push(problem === null ? null : (problem.code ?? 'no part')));
+      arrive();
+      await until(() => (w.clock.run(1000), changes() === 1 && told.includes(null)));
+      assert.equal(told.filter((problem) => problem !== 'no part')[0], null);
+      db.close();
+    } finally {
+      remove();
+    }
   }
 });
 

@@ -286,7 +286,7 @@ export const FAULTS = [
   {
     harm: "the last user's rows stay when the user changes before the client could connect",
     file: 'realtime.js',
-    from: 'else [...this.#waits.values()].forEach((refuse) => refuse?.());',
+    from: 'else [...this.#waits.values()].forEach((refuse) => refuse?.(OTHER_USER));',
     to: '',
     red: ['parts.test.js', 'what one user saw before the client could connect'],
   },
@@ -391,8 +391,8 @@ export const FAULTS = [
   {
     harm: 'what one user asked before the client could connect is sent as the next one',
     file: 'realtime.js',
-    from: 'reject(OTHER_USER);',
-    to: '',
+    from: 'resolve(link.ask(name, args)), refuse);',
+    to: 'resolve(link.ask(name, args)));',
     red: ['parts.test.js', 'what is asked over HTTP before the part is there'],
   },
   {
@@ -982,5 +982,40 @@ export const FAULTS = [
     from: ".filter(({ mutation: { state } }) => state !== 'failed' && state !== 'conflict')",
     to: '',
     red: ['changes.test.js', 'a refused change disappears alone'],
+  },
+  {
+    harm: 'requests pile up while the part that connects cannot be loaded',
+    file: 'realtime.js',
+    from: 'parts.link.use(env, this.#load, () => refuse(NO_ANSWER));',
+    to: 'parts.link.use(env, this.#load);',
+    red: ['parts.test.js', 'what is asked over HTTP while the part'],
+  },
+  {
+    harm: 'a change is refused because a part of the client could not be loaded',
+    file: 'link.js',
+    from: 'await this.#api().catch(() => Promise.reject(NO_ANSWER))',
+    to: 'await this.#api()',
+    red: ['parts.test.js', 'a change whose record cannot be read'],
+  },
+  {
+    harm: 'nothing is stuck, and an error stays',
+    file: 'verdicts.js',
+    from: 'if (!(lane.sender instanceof Outbox)) stuck(null);',
+    to: '',
+    red: ['parts.test.js', 'what was stuck while the part that sends'],
+  },
+  {
+    harm: 'the error of a load stays while changes are sent',
+    file: 'verdicts.js',
+    from: 'host.stuck(null);',
+    to: '',
+    red: ['parts.test.js', 'what was stuck while the part that sends'],
+  },
+  {
+    harm: 'each change that is sent again is remembered for ever',
+    file: 'optimistic.js',
+    from: 'if (!verdicts.loaded) this.#disposers.push(end);',
+    to: 'this.#disposers.push(end);',
+    red: ['changes.test.js', 'however often a change is sent again'],
   },
 ];
