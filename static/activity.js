@@ -28,7 +28,7 @@ import { computed, signal } from './signal.js';
  * @param {ActivityOptions} [options]
  */
 export function activity(rt, api, options = {}) {
-  const { entities, limit = 50 } = only('activity', options, 'entities limit');
+  const { entities, limit = 50 } = only('activity', options, 'entities limit:number');
   const entity = entities?.join();
   const channel = `activity${entity ? `?entity=${entity}` : ''}`;
   const shown = signal(/** @type {Entry[]} */ ([]));

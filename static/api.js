@@ -152,7 +152,7 @@ export class Api {
    * @param {ApiOptions} [options]
    */
   constructor(base, options = {}) {
-    this.#options = only('Api', options, 'getToken auth as tries env');
+    this.#options = only('Api', options, 'getToken:function auth as tries:number env');
     this.#env = environment(options.env);
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
     this.#tokens = tokensOf(options, this.#env);
@@ -257,7 +257,7 @@ export class Api {
    * @returns {Promise<BatchAnswer>}
    */
   async batch(ops, options = {}) {
-    const { atomic = true, mid, signal, tries } = only('api.batch', options, 'atomic mid signal tries');
+    const { atomic = true, mid, signal, tries } = only('api.batch', options, 'atomic:boolean mid:string signal tries:number');
     if (atomic) return this.#write('POST', ['batch'], { atomic, ops }, { mid, signal, tries });
     const data = { atomic, ops: ops.map((op) => ({ mid: this.newId(), ...op })) };
     const answer = await this.#request('POST', ['batch'], { data, signal, tries });
@@ -275,7 +275,7 @@ export class Api {
    * @returns {Promise<{entities: Entity[]}>}
    */
   schema(options = {}) {
-    if (only('api.schema', options, 'fresh').fresh) this.#schema = null;
+    if (only('api.schema', options, 'fresh:boolean').fresh) this.#schema = null;
     this.#schema ??= this.#request('GET', ['schema']).catch((/** @type {unknown} */ error) => {
       this.#schema = null;
       throw error;
@@ -310,7 +310,7 @@ export class Api {
    * @param {WriteOptions} [options]
    */
   async #write(method, path, data, options = {}) {
-    const { mid = this.newId(), ifMatch, signal, tries } = only('a write', options, 'mid ifMatch signal tries');
+    const { mid = this.newId(), ifMatch, signal, tries } = only('a write', options, 'mid:string ifMatch:number signal tries:number');
     /** @type {Record<string, string>} */
     const headers = { 'Idempotency-Key': mid };
     if (ifMatch !== undefined) headers['If-Match'] = `"${ifMatch}"`;

@@ -20,6 +20,8 @@ import { follow } from './user.js';
 const MOST_CHANNELS = 100;
 /** Milliseconds from a change until the rows are kept, with what has changed meanwhile. */
 const SAVE_AFTER = 1000;
+/** Milliseconds that a list waits for what an earlier page left behind. */
+const PATIENCE = 1000;
 
 export class RowCache {
   #user = '';
@@ -50,6 +52,22 @@ export class RowCache {
     const era = this.#era;
     const found = await this.#storage.all('rows', [this.#user, channel]).catch(() => []);
     return era === this.#era ? (found[0]?.value ?? null) : null;
+  }
+
+  /**
+   * What is kept of a channel, after the changes that an earlier page left behind: else they would be seen to come back. A list cannot
+   * wait for them for long.
+   *
+   * @param {string} channel
+   * @param {() => Promise<unknown>} ready Resolves when they are there. Called when the page has set up what knows it.
+   * @param {Pick<import('./env.js').Env, 'setTimeout'>} env
+   */
+  async restore(channel, ready, env) {
+    await new Promise((/** @type {(nothing?: any) => void} */ resolve) => {
+      env.setTimeout(resolve, PATIENCE);
+      queueMicrotask(() => ready().then(resolve, resolve));
+    });
+    return this.load(channel);
   }
 
   /** @param {string} channel @param {Kept} kept */

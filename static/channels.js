@@ -70,10 +70,10 @@ export class ChannelSubscriber {
    * @param {Partial<import('./env.js').Env>} [options.env]
    */
   constructor(rt, options = {}) {
-    const { api = rt.api, linger = 1000, cache, env } = only('ChannelSubscriber', options, 'api linger cache env');
+    const { api, linger = 1000, cache, env } = only('ChannelSubscriber', options, 'api linger:number cache env');
     this.#rt = rt;
     this.#overlay = overlayOf(rt);
-    this.#api = api;
+    this.#api = api ?? rt.api;
     this.#linger = linger;
     this.#cache = cache;
     this.#env = environment(env);

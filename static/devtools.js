@@ -23,7 +23,7 @@ import { environment, only } from './env.js';
  * `simulate({})` ends the trouble. `rt.simulate` is the same.
  */
 export function devtools(options = {}) {
-  const { log = () => {}, env: given } = only('devtools', options, 'log env');
+  const { log = () => {}, env: given } = only('devtools', options, 'log:function env');
   const world = environment(given);
   /** @type {Trouble} */
   let trouble = {};
@@ -87,7 +87,7 @@ export function devtools(options = {}) {
     return new TypeError('simulated: the line broke');
   };
 
-  const simulate = (/** @type {Trouble} */ next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...only('simulate', next, 'drop delay reject') });
+  const simulate = (/** @type {Trouble} */ next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...only('simulate', next, 'drop:number delay:number reject:number') });
   return { env: { ...given, WebSocket: /** @type {any} */ (DevSocket), fetch: devFetch, simulate }, simulate };
 }
 

@@ -46,17 +46,25 @@ export function environment(given = {}) {
 }
 
 /**
- * Options that are no object, or one that does not exist, are a mistake of the page: it throws, where they are given.
+ * Options that are no object, one that does not exist, or one with a wrong value are a mistake of the page: it throws, where they
+ * are given.
  *
  * @template {object} T
  * @param {string} where What got the options.
  * @param {T} given
- * @param {string} names Those that there are, with spaces between.
+ * @param {string} names Those that there are, with spaces between. Behind a colon stands what one may be: words, and types as `typeof`
+ * names them; any of these may be in a list. A number is 0 or more, an interval or a timeout is more than 0.
  * @returns {T}
  */
 export function only(where, given, names) {
-  const known = names.split(' ');
-  for (const name in typeof given === 'object' && given ? given : { [`${given}`]: 0 }) if (!known.includes(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${known.join(', ')}`);
+  const known = new Map(names.split(' ').map((one) => /** @type {[string, string]} */ (one.split(':'))));
+  for (const [name, value] of Object.entries(typeof given === 'object' && given ? given : { [`${given}`]: 0 })) {
+    if (!known.has(name)) throw new TypeError(`${where} has no option \`${name}\`. Its options: ${[...known.keys()].join(', ')}`);
+    const kinds = known.get(name)?.split('|');
+    const least = /Interval|Timeout/.test(name) ? 1 : 0;
+    if (value === undefined || !kinds || [value].flat().every((one) => kinds.some((kind) => kind === one || (kind === typeof one && (kind !== 'number' || one >= least))))) continue;
+    throw new TypeError(`${where}: \`${name}\` cannot be ${String(value)}. Give: ${kinds.join(' or ')}`);
+  }
   return given;
 }
 

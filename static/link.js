@@ -28,11 +28,24 @@ export const stream = part(() => import('./stream.js'));
 export const api = part(() => import('./api.js'));
 /** One connection of many tabs. The template string keeps the server from packing this module with a page. */
 export const shared = part(() => import(`./shared.js`));
+const DEFAULTS = {
+  reconnectInterval: 1000,
+  maxReconnectInterval: 30_000,
+  heartbeatInterval: 25_000,
+  heartbeatTimeout: 10_000,
+  maxReconnectAttempts: 10,
+  connectTimeout: 10_000,
+  bridgeAfter: 3000,
+  pollInterval: 3000,
+  maxPollInterval: 30_000,
+  transports: ['ws', 'sse', 'poll'],
+  shareConnection: /** @type {'fallback' | boolean} */ ('fallback'),
+  linger: 1000,
+  apiBase: '/api',
+  enabled: true,
+};
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
-
-// What makes rows of the frames comes with what receives them.
-export { Rows };
 
 export class Link {
   #client;
@@ -80,14 +93,15 @@ export class Link {
    * @param {import('./realtime.js').RealtimeClient} client Its signals are set here.
    * @param {import('./env.js').Env} env
    * @param {import('./realtime.js').RealtimeOptions} given
-   * @param {import('./realtime.js').Chosen} options The same, with the defaults of what was not given.
    * @param {URL} url
    */
-  constructor(client, env, given, options, url) {
+  constructor(client, env, given, url) {
     this.#client = client;
     this.#env = env;
     this.#given = given;
-    this.#options = options;
+    // An option that is left undefined has its default.
+    this.#options = { ...DEFAULTS, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+    this.#options.transports = [this.#options.transports].flat();
     this.#timers = new Timers(env);
     this.#url = url;
     this.#tokens = tokensOf(given, env);
@@ -162,7 +176,8 @@ export class Link {
   subscribe(channel, callback, { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = {}) {
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
-    const listener = { callback, onState, reload, snapshot, part };
+    // What makes rows of the frames comes with what receives them.
+    const listener = { callback: (/** @type {Frame} */ frame) => callback(frame, Rows), onState, reload, snapshot, part };
     this.#channels.set(channel, subscription);
     this.#timers.clear(`linger ${channel}`);
     listeners.add(listener);

@@ -204,12 +204,6 @@ export class Lane {
     this.sender.soon();
   }
 
-  /** In front of everything that waits. @param {Mutation[]} mutations */
-  adopt(mutations) {
-    this.queue = [...mutations, ...this.queue];
-    this.sender.soon();
-  }
-
   /** @param {Mutation} mutation */
   remove(mutation) {
     this.queue = this.queue.filter((one) => one !== mutation);

@@ -104,7 +104,7 @@ export class OptimisticManager {
     if (!http?.newId) throw new TypeError('give an Api or a RealtimeClient');
     this.#api = http;
     this.#rt = rt;
-    this.#options = only('OptimisticManager', options, 'conflict ids send queue auth env');
+    this.#options = only('OptimisticManager', options, 'conflict:merge|client|server|function ids:uuid|temp send:function queue auth env');
     this.#env = environment(options.env);
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
     this.#host = {
@@ -198,7 +198,8 @@ export class OptimisticManager {
    * @returns {Mutation} of all of them.
    */
   batch(make, options = {}) {
-    only('db.batch', options, 'optimistic debounce');
+    only('db.batch', { make: make ?? null }, 'make:function');
+    only('db.batch', options, 'optimistic:boolean debounce:number');
     if (this.#group) throw new TypeError('a batch in a batch: use the outer one');
     /** @type {Mutation[]} */
     const group = (this.#group = []);
@@ -435,7 +436,7 @@ function checked(entity, id, data) {
  * @returns {ChangeOptions}
  */
 function optionsOf(target, options) {
-  return only('a change', options ?? (isSignal(target) ? {} : /** @type {ChangeOptions} */ (target ?? {})), 'optimistic ifMatch debounce');
+  return only('a change', options ?? (isSignal(target) ? {} : /** @type {ChangeOptions} */ (target ?? {})), 'optimistic:boolean ifMatch:boolean|number debounce:number');
 }
 
 /**

@@ -94,13 +94,8 @@ export class Overlay {
    */
   newest(entity, id) {
     const lent = this.#lent(entity, id);
-    /** @type {Row | null | undefined} */
-    let newest = lent?.entry.row;
-    let at = lent?.at && { epoch: lent.at.epoch, seq: lent.entry.seq };
-    for (const { mutation, change } of this.#changes(entity, id)) {
-      if (mutation.at && change.row !== undefined && !this.#reaches(at ?? null, mutation.at)) [newest, at] = [change.row, mutation.at];
-    }
-    return newest;
+    const at = lent?.at ? { epoch: lent.at.epoch, seq: lent.entry.seq } : null;
+    return this.#confirmed(this.#changes(entity, id), lent?.entry.row, at)[0];
   }
 
   /**
@@ -117,12 +112,8 @@ export class Overlay {
     if (!changes.some(({ mutation }) => !mutation.at || !this.#reaches(at, mutation.at))) return this.#keyed(id, known?.row ?? null);
     // A list that lacks the record may be about to get it: then another one knows it, as far as that one is.
     const from = known ? { entry: known, at } : (this.#lent(entity, id) ?? { entry: undefined, at });
-    let row = from.entry?.row ?? null;
     const news = changes.filter(({ mutation }) => !mutation.at || !this.#reaches(from.at, mutation.at));
-    let upTo = from.at && { epoch: from.at.epoch, seq: Math.max(from.at.seq, from.entry?.seq ?? 0) };
-    for (const { mutation, change } of news) {
-      if (mutation.at && change.row !== undefined && !this.#reaches(upTo, mutation.at)) [row, upTo] = [change.row, mutation.at];
-    }
+    let [row = null, upTo] = this.#confirmed(news, from.entry?.row, from.at && { epoch: from.at.epoch, seq: Math.max(from.at.seq, from.entry?.seq ?? 0) });
     let pending = false;
     for (const { mutation, change } of news) {
       // What is confirmed is in the row already, unless the row was not read since.
@@ -131,6 +122,21 @@ export class Overlay {
       row = applied(change, row);
     }
     return this.#keyed(id, pending && row ? { ...row, _optimistic: true } : row);
+  }
+
+  /**
+   * The newest of a row and of what the server confirmed, and where it is from.
+   *
+   * @param {{mutation: Laid, change: Change}[]} changes
+   * @param {Row | null | undefined} row
+   * @param {Position | null} at
+   * @returns {[row: Row | null | undefined, at: Position | null]}
+   */
+  #confirmed(changes, row, at) {
+    for (const { mutation, change } of changes) {
+      if (mutation.at && change.row !== undefined && !this.#reaches(at, mutation.at)) [row, at] = [change.row, mutation.at];
+    }
+    return [row, at];
   }
 
   /**

@@ -45,7 +45,7 @@ export class PresenceManager {
    * @param {PresenceOptions} [options]
    */
   constructor(rt, options = {}) {
-    const { throttle = 100, env } = only('PresenceManager', options, 'throttle env');
+    const { throttle = 100, env } = only('PresenceManager', options, 'throttle:number env');
     this.#rt = rt;
     this.#env = environment(env);
     this.#throttle = Math.max(16, throttle);

@@ -12,7 +12,6 @@ import { NO_ANSWER, onOtherUser, OTHER_USER } from './user.js';
  * @typedef {import('./link.js').Link} Link
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
- * @typedef {typeof DEFAULTS} Chosen
  *
  * @typedef {object} Detail
  * @property {'ws' | 'sse' | 'poll' | null} transport What brings changes now.
@@ -41,7 +40,7 @@ import { NO_ANSWER, onOtherUser, OTHER_USER } from './user.js';
  * @property {number} [bridgeAfter] Without a trusted socket for this long, poll beside it: 3000.
  * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
  * @property {number} [maxPollInterval] 30000.
- * @property {string[]} [transports] `['ws', 'sse', 'poll']`. What is left out is not tried.
+ * @property {string[]} [transports] `['ws', 'sse', 'poll']`. What is left out is not tried. None of them: as `enabled: false`.
  * @property {'fallback' | boolean} [shareConnection] Tabs without sockets share few streams: `'fallback'`. True: tabs of one user share one
  * socket, too.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
@@ -52,22 +51,9 @@ import { NO_ANSWER, onOtherUser, OTHER_USER } from './user.js';
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
-const DEFAULTS = {
-  reconnectInterval: 1000,
-  maxReconnectInterval: 30_000,
-  heartbeatInterval: 25_000,
-  heartbeatTimeout: 10_000,
-  maxReconnectAttempts: 10,
-  connectTimeout: 10_000,
-  bridgeAfter: 3000,
-  pollInterval: 3000,
-  maxPollInterval: 30_000,
-  transports: ['ws', 'sse', 'poll'],
-  shareConnection: /** @type {'fallback' | boolean} */ ('fallback'),
-  linger: 1000,
-  apiBase: '/api',
-  enabled: true,
-};
+const OPTIONS =
+  'reconnectInterval:number maxReconnectInterval:number heartbeatInterval:number heartbeatTimeout:number maxReconnectAttempts:number connectTimeout:number bridgeAfter:number pollInterval:number maxPollInterval:number linger:number apiBase:string transports:ws|sse|poll shareConnection:fallback|boolean enabled:boolean getToken:function auth env';
+
 export class RealtimeClient {
   /** Whether the socket is open and the server has greeted. */
   connected = signal(false);
@@ -130,18 +116,13 @@ export class RealtimeClient {
    * @param {RealtimeOptions} [options]
    */
   constructor(url, options = {}) {
-    const { env: own, ...all } = only('RealtimeClient', options, `${Object.keys(DEFAULTS).join(' ')} getToken auth env`);
-    // An option that is left undefined has its default.
-    const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
-    const chosen = { ...DEFAULTS, ...given };
-    const { transports, maxReconnectAttempts } = chosen;
-    if (!transports?.[0] || !transports.every?.((way) => DEFAULTS.transports.includes(way))) throw new TypeError(`\`transports\` is a list of ${DEFAULTS.transports}`);
-    const env = (this.#env = environment(own));
+    const { auth } = only('RealtimeClient', options, OPTIONS);
+    const env = (this.#env = environment(options.env));
     const address = new URL(url, env.base);
     address.protocol = address.protocol.replace(/^http/, 'ws');
     /** @param {typeof import('./link.js')} part */
     const begin = ({ Link }) => {
-      const link = (this.#link = new Link(this, env, given, chosen, address));
+      const link = (this.#link = new Link(this, env, options, address));
       if (this.#token !== undefined) link.setToken(this.#token);
       for (const act of this.#waits.keys()) shielded(act, link);
       this.#waits.clear();
@@ -151,12 +132,12 @@ export class RealtimeClient {
       const detail = this.detail.peek();
       const attempt = detail.attempt + 1;
       this.detail.value = { ...detail, attempt, reason: `${error}` };
-      if (attempt > maxReconnectAttempts) this.status.value = 'offline';
+      if (attempt > (options.maxReconnectAttempts ?? 10)) this.status.value = 'offline';
     };
     this.#load = () => void (this.#stop ??= parts.link.use(env, begin, failed));
     if (parts.link.loaded) this.#load();
     else parts.link().catch(() => {});
-    onOtherUser(given.auth, () => {
+    onOtherUser(auth, () => {
       if (this.#link) this.#link.begin();
       else [...this.#waits.values()].forEach((refuse) => refuse?.(OTHER_USER));
     });
@@ -243,6 +224,7 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   on(name, call) {
+    only('rt.on', { [name]: call ?? null }, 'error:function resync:function frame:function');
     return this.#with((link) => link.on(name, call));
   }
 
@@ -256,7 +238,7 @@ export class RealtimeClient {
    *
    * @param {string} channel `entity:Task`, `entity:Task:<id>` with the id percent-encoded, or a live query
    * `entity:Task?status=open`.
-   * @param {(frame: Frame) => void} callback Gets every frame of the channel: events, and `subscribed`, `snapshot`,
+   * @param {(frame: Frame, Rows?: typeof import('./rows.js').Rows) => void} callback Gets every frame of the channel: events, and `subscribed`, `snapshot`,
    * `resync`, `pong`, `error`. It may see an event twice, never one too few. An event with `at` in place of `seq` is part of
    * the difference that a change of rights made; the `pong` after it says where the channel stands.
    * @param {object} [options]
@@ -269,8 +251,8 @@ export class RealtimeClient {
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, options = {}) {
-    if (typeof callback !== 'function') throw new TypeError('rt.subscribe needs a function');
-    only('rt.subscribe', options, 'snapshot since part linger onState reload');
+    only('rt.subscribe', { callback: callback ?? null }, 'callback:function');
+    only('rt.subscribe', options, 'snapshot:boolean since part linger:number onState:function reload:function');
     const refuse = () => {
       // Another user begins without the rows of this one.
       options = { ...options, since: undefined };

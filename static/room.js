@@ -26,7 +26,7 @@ export class Room {
    * @param {string} [options.kind] `room`; `user` for the private channel of the user with the id `name`, to which the server writes.
    */
   constructor(rt, name, options = {}) {
-    const { kind = 'room' } = only('Room', options, 'kind');
+    const { kind = 'room' } = only('Room', options, 'kind:room|user');
     this.#rt = rt;
     const parts = kind === 'room' ? name.split('/') : [name];
     this.#channel = `${kind}:${parts.map(encodeURIComponent).join('/')}`;
@@ -61,7 +61,7 @@ export class Room {
    * @returns {Promise<void>} when the server has passed it on; rejects when it refused, or there is no connection.
    */
   async send(event, data = null, options = {}) {
-    const { echo = false } = only('room.send', options, 'echo');
+    const { echo = false } = only('room.send', options, 'echo:boolean');
     await this.#rt.request('message', { event, data, echo }, this.#channel);
   }
 

@@ -2,7 +2,6 @@
  * What all lists and records of one channel share: the server's rows as they are shown, the state, the subscription. Knows
  * nothing of the order or the number of rows that a list wants. What makes rows of frames (`rows.js`) comes with what receives them.
  */
-import { link } from './parts.js';
 import { signal } from './signal.js';
 
 /**
@@ -21,8 +20,6 @@ import { signal } from './signal.js';
  * @property {() => void} gone
  */
 
-/** Milliseconds that cached rows wait for what an earlier page left behind. */
-const PATIENCE = 1000;
 /** Rows that one question may ask for. */
 const MOST = 1000;
 /** Refusals of a channel that may be about the order that was asked for. */
@@ -40,8 +37,6 @@ export class Store {
   #options;
   /** @type {import('./rows.js').Rows | null} */
   #rows = null;
-  /** What comes before it can read frames. @type {(() => void)[]} */
-  #early = [];
   /** The rows of `at`. During a resume those of the server are already others. @type {Map<string, Entry>} */
   #shown = new Map();
   /** @type {Set<(ids: Iterable<string>) => void>} */
@@ -50,8 +45,6 @@ export class Store {
   #subscribe = null;
   /** @type {(() => void) | null} */
   #unsubscribe = null;
-  /** Gives up waiting for the part. @type {(() => void) | null} */
-  #stop = null;
   /** The snapshot that the shown rows are from. @type {import('./rows.js').Rows['filled']} */
   filled = { last: null };
   /** The rows of the longest window. */
@@ -101,9 +94,13 @@ export class Store {
       if (this.#closed) return;
       if (kept) this.#restore(kept);
       let since = kept && (!kept.partial || kept.last) ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined;
-      const when = (/** @type {boolean} */ now, /** @type {() => void} */ act) => void (now || this.#rows ? act() : this.#early.push(act));
-      const take = (/** @type {Frame} */ frame) => when(frame.type === 'error', () => this.#take(frame));
-      const onState = (/** @type {import('./track.js').ChannelState} */ state) => when(state === 'denied', () => this.#turn(state));
+      /** @type {Parameters<typeof rt.subscribe>[1]} */
+      const take = (frame, Rows) => {
+        // What reads frames comes with the first of them.
+        if (Rows) this.#rows ??= new Rows(this.at && kept);
+        this.#take(frame);
+      };
+      const onState = (/** @type {import('./track.js').ChannelState} */ state) => this.#turn(state);
       this.#subscribe = () => {
         const { part } = this.#options;
         // The store keeps the rows for a while, so the channel can end at once.
@@ -111,20 +108,10 @@ export class Store {
       };
       this.#unsubscribe = this.#subscribe();
       since = undefined;
-      this.#stop = link.use(env, ({ Rows }) => {
-        this.#rows = new Rows(this.at && kept);
-        for (const act of this.#early) act();
-      });
     };
     this.ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
-    else {
-      // After the changes that an earlier page left behind, or they would be seen to come back. The list itself cannot wait for long.
-      new Promise((/** @type {(nothing?: any) => void} */ resolve) => {
-        env.setTimeout(resolve, PATIENCE);
-        queueMicrotask(() => overlay.ready().then(resolve, resolve));
-      }).then(() => cache.load(channel)).then(begin);
-    }
+    else cache.restore(channel, () => overlay.ready(), env).then(begin);
   }
 
   /**
@@ -139,7 +126,6 @@ export class Store {
       this.#timer = this.#options.env.setTimeout(() => {
         this.#closed = true;
         this.#wake();
-        this.#stop?.();
         this.#unsubscribe?.();
         this.#unwatch?.();
         this.#options.gone();
@@ -268,7 +254,6 @@ export class Store {
   #turn(state) {
     this.#next = state === 'waiting' ? 'stale' : state;
     if (state === 'denied') {
-      this.#early = [];
       if (this.#rows) {
         this.#rows.clear();
         this.dirty = true;

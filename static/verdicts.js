@@ -70,7 +70,8 @@ export function adopt({ mutations, make, overlay, lane, tell, stuck }, stored) {
   mutations.clear();
   for (const mutation of [...adopted, ...later]) mutations.set(mutation.mid, mutation);
   overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
-  lane.adopt(adopted.filter(({ state }) => state === 'queued'));
+  lane.queue = [...adopted.filter(({ state }) => state === 'queued'), ...lane.queue];
+  lane.sender.soon();
   tell();
   // Nothing was sent yet, so it is this part that could not be loaded.
   if (!(lane.sender instanceof Outbox)) stuck(null);

@@ -8,6 +8,7 @@ import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
+import { Rows } from '../../static/rows.js';
 import { seeded, settle, world } from './world.js';
 
 const ROWS = 10_000;
@@ -29,7 +30,7 @@ const row = (n, fields, mark = '') => titled({ id: `id${n}`, version: 1, done: f
 async function list() {
   let say;
   const w = world();
-  const rt = { connected: { peek: () => false, listen: () => () => {} }, subscribe: (_, callback, { onState }) => ((say = callback), onState('live'), () => {}) };
+  const rt = { connected: { peek: () => false, listen: () => () => {} }, subscribe: (_, callback, { onState }) => ((say = (frame) => callback(frame, Rows)), onState('live'), () => {}) };
   const channels = new ChannelSubscriber(rt, { env: w.env });
   const found = channels.list('Task', { sort: '-title' });
   say({ type: 'resync', channel, payload: { epoch: 'e', seq: 1 }, more: true });

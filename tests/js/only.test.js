@@ -87,7 +87,7 @@ test('a change with a wrong option is not made', () => {
 
 test('each module that takes options is in the table', () => {
   const names = ['activity', 'adapters/tanstack', 'api', 'auth', 'cache', 'channels', 'client', 'devtools', 'lease', 'optimistic', 'presence', 'queue', 'realtime', 'room'];
-  const called = new Set(CALLS.map(([name]) => name));
+  const called = new Set([...CALLS.map(([name]) => name), 'rt.on']);
   const found = names.flatMap((name) => [...readFileSync(join(ROOT, `static/${name}.js`), 'utf8').matchAll(/only\('(.*?)'/g)].map(([, where]) => where));
   assert.deepEqual([...called].sort(), [...new Set(found)].sort());
 });
@@ -122,9 +122,82 @@ test('a change that names no record, or no fields, throws, and is not made', () 
   assert.equal(db.pendingMutations.size, before);
 });
 
-test('a subscription without a function, and a way that there is not, throw', () => {
-  for (const call of [undefined, null, 'x', {}]) assert.throws(() => rt.subscribe('entity:Task', call), /^TypeError: rt\.subscribe needs a function$/);
-  for (const transports of [[], ['websocket'], ['ws', 'SSE'], 'ws', 5, [null], [['ws']], {}, null]) {
-    assert.throws(() => new RealtimeClient('/ws', { env, transports }), /^TypeError: `transports` is a list of ws,sse,poll$/, `${JSON.stringify(transports)}`);
+/** Values that are wrong for an option, by what the option is. */
+const WRONG = {
+  number: [NaN, -1, '5', null, true, {}, () => 5],
+  above: [0, NaN, -1, '5', null],
+  truth: [0, 1, 'true', null, {}],
+  call: ['x', null, 5, {}, Promise.resolve()],
+};
+
+/** A call, what its errors begin with, and its options with wrong values. */
+const VALUES = [
+  [
+    'RealtimeClient',
+    (given) => new RealtimeClient('/ws', { env, ...given }),
+    {
+      reconnectInterval: WRONG.above,
+      maxReconnectInterval: WRONG.above,
+      heartbeatInterval: WRONG.above,
+      heartbeatTimeout: WRONG.above,
+      connectTimeout: WRONG.above,
+      pollInterval: WRONG.above,
+      maxPollInterval: WRONG.above,
+      maxReconnectAttempts: WRONG.number,
+      bridgeAfter: WRONG.number,
+      linger: WRONG.number,
+      apiBase: [5, null, true],
+      enabled: WRONG.truth,
+      shareConnection: ['yes', 'true', 1, null],
+      transports: ['websocket', ['ws', 'SSE'], 5, [null], [['ws']], {}, null],
+      getToken: WRONG.call,
+    },
+  ],
+  ['rt.subscribe', (given) => rt.subscribe('entity:Task', () => {}, given), { snapshot: WRONG.truth, linger: WRONG.number, onState: WRONG.call, reload: WRONG.call }],
+  ['ChannelSubscriber', (given) => new ChannelSubscriber(rt, { env, ...given }), { linger: WRONG.number }],
+  [
+    'OptimisticManager',
+    (given) => new OptimisticManager(api, rt, { env, ...given }),
+    { conflict: ['mine', 'theirs', true, null, {}], ids: ['uuid7', 'temporary', true, null], send: WRONG.call },
+  ],
+  ['a change', (given) => db.create('Task', {}, null, given), { optimistic: WRONG.truth, debounce: WRONG.number, ifMatch: [NaN, -1, '3', null, {}] }],
+  ['db.batch', (given) => db.batch(() => db.create('Task', {}), given), { optimistic: WRONG.truth, debounce: WRONG.number }],
+  ['PresenceManager', (given) => new PresenceManager(rt, { env, ...given }), { throttle: WRONG.number }],
+  ['Room', (given) => new Room(rt, 'lobby', given), { kind: ['rooms', 5, null] }],
+  ['Api', (given) => new Api('/api', { env, ...given }), { tries: WRONG.number, getToken: WRONG.call }],
+  ['api.schema', (given) => api.schema(given), { fresh: WRONG.truth }],
+  ['devtools', (given) => devtools({ env, ...given }), { log: WRONG.call }],
+  ['simulate', (given) => devtools({ env }).simulate(given), { drop: WRONG.number, delay: WRONG.number, reject: WRONG.number }],
+  ['activity', (given) => activity(rt, api, given), { limit: WRONG.number }],
+];
+
+test('an option with a wrong value throws, and the error says what it may be', () => {
+  const { size: before } = db.pendingMutations;
+  for (const [name, call, options] of VALUES) {
+    for (const [option, values] of Object.entries(options)) {
+      for (const value of values) {
+        const pattern = new RegExp(`^TypeError: ${name}: \`${option}\` cannot be .*\\. Give: [\\w ]+$`, 's');
+        assert.throws(() => call({ [option]: value }), pattern, `${name} ${option} ${String(value)}`);
+      }
+    }
+  }
+  assert.equal(db.pendingMutations.size, before);
+});
+
+test('a right value of an option does not throw', () => {
+  const right = { maxReconnectAttempts: Infinity, linger: Infinity, bridgeAfter: 0, heartbeatInterval: Infinity, shareConnection: true, enabled: false, transports: [] };
+  for (const [option, value] of Object.entries(right)) new RealtimeClient('/ws', { env, [option]: value });
+  for (const conflict of ['merge', 'client', 'server', () => 'mine', undefined]) new OptimisticManager(api, rt, { env, conflict });
+  for (const transports of ['poll', ['sse', 'ws']]) new RealtimeClient('/ws', { env, transports });
+});
+
+test('what is called needs a function, and a name that there is', () => {
+  for (const call of [undefined, null, 'x', {}]) {
+    assert.throws(() => rt.subscribe('entity:Task', call), /^TypeError: rt\.subscribe: `callback` cannot be .+\. Give: function$/);
+    assert.throws(() => rt.on('error', call), /^TypeError: rt\.on: `error` cannot be .+\. Give: function$/);
+    assert.throws(() => db.batch(call), /^TypeError: db\.batch: `make` cannot be .+\. Give: function$/);
+  }
+  for (const name of ['errors', 'open', '', undefined, null, 5]) {
+    assert.throws(() => rt.on(name, () => {}), /^TypeError: rt\.on has no option `.*`\. Its options: error, resync, frame$/, String(name));
   }
 });

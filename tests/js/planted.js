@@ -13,7 +13,7 @@ export const FAULTS = [
   {
     harm: 'a confirmed change vanishes until its event',
     file: 'overlay.js',
-    from: '[row, upTo] = [change.row, mutation.at];',
+    from: '[row, at] = [change.row, mutation.at];',
     to: '{}',
     red: ['changes.test.js', 'an answer before the event'],
   },
@@ -258,7 +258,7 @@ export const FAULTS = [
   {
     harm: 'a client whose part cannot be loaded seems to connect for ever',
     file: 'realtime.js',
-    from: "if (attempt > maxReconnectAttempts) this.status.value = 'offline';",
+    from: "if (attempt > (options.maxReconnectAttempts ?? 10)) this.status.value = 'offline';",
     to: '',
     red: ['parts.test.js', 'while the part that connects cannot be loaded'],
   },
@@ -291,11 +291,11 @@ export const FAULTS = [
     red: ['parts.test.js', 'what one user saw before the client could connect'],
   },
   {
-    harm: 'what comes before a list can read frames is lost',
+    harm: 'a list cannot read the frames of its client',
     file: 'store.js',
-    from: 'this.#early.push(act)',
-    to: 'null',
-    red: ['parts.test.js', 'frames that come before a list can read them'],
+    from: 'this.#rows ??= new Rows(this.at && kept);',
+    to: '',
+    red: ['parts.test.js', 'a list reads frames with what comes with them'],
   },
   {
     harm: 'changes of another copy of a module are not shown',
@@ -369,8 +369,8 @@ export const FAULTS = [
   },
   {
     harm: 'rows of the last visit are shown without what was changed in it',
-    file: 'store.js',
-    from: 'overlay.ready().then(resolve, resolve)',
+    file: 'cache.js',
+    from: 'ready().then(resolve, resolve)',
     to: 'resolve(null)',
     red: ['queue.test.js', 'the rows of the last visit wait'],
   },
@@ -411,7 +411,7 @@ export const FAULTS = [
   },
   {
     harm: 'a queue that hangs keeps lists from the server',
-    file: 'store.js',
+    file: 'cache.js',
     from: 'env.setTimeout(resolve, PATIENCE);',
     to: '',
     red: ['queue.test.js', 'a list does not wait for long'],
@@ -713,9 +713,37 @@ export const FAULTS = [
   {
     harm: 'an option that does not exist is ignored',
     file: 'env.js',
-    from: 'if (!known.includes(name)) throw',
-    to: 'if (known.length === 0) throw',
+    from: 'if (!known.has(name)) throw',
+    to: 'if (known.size === 0) throw',
     red: ['only.test.js', 'an option that does not exist throws'],
+  },
+  {
+    harm: 'an option may have any value',
+    file: 'env.js',
+    from: 'if (value === undefined || !kinds ||',
+    to: 'if (true ||',
+    red: ['only.test.js', 'an option with a wrong value throws'],
+  },
+  {
+    harm: 'a number of an option may be negative, or none at all',
+    file: 'env.js',
+    from: "(kind !== 'number' || one >= least)",
+    to: 'true',
+    red: ['only.test.js', 'an option with a wrong value throws'],
+  },
+  {
+    harm: 'a page polls without a pause',
+    file: 'env.js',
+    from: '/Interval|Timeout/.test(name) ? 1 : 0',
+    to: '0',
+    red: ['only.test.js', 'an option with a wrong value throws'],
+  },
+  {
+    harm: 'rt.on waits for what never happens',
+    file: 'realtime.js',
+    from: "only('rt.on', { [name]: call ?? null }, 'error:function resync:function frame:function');",
+    to: '',
+    red: ['only.test.js', 'what is called needs a function'],
   },
   {
     harm: 'on one connection, a tab makes others miss what lies between',

@@ -311,13 +311,16 @@ test('a function does not outlive its page: what it computed is sent with the ve
   await w.clock.run(0);
 });
 
+/** A cache that has these rows, and keeps none. */
+const cacheOf = (kept) => Object.assign(new RowCache({ user: '', indexedDB: new IDBFactory() }), { load: async () => kept, keepSoon: () => {} });
+
 test('a list does not wait for long for a queue that hangs, and not for one that fails', async () => {
   for (const ready of [new Promise(() => {}), Promise.reject(new Error('no storage'))]) {
     const w = world();
     ready.catch(() => {});
     const queue = { problem: signal(null), ready, open: () => {}, put: () => {}, remove: () => {}, close: () => {} };
     const rt = new RealtimeClient('/ws', { env: w.env }).connect();
-    const list = new ChannelSubscriber(rt, { env: w.env, cache: { load: async () => null, keepSoon: () => {} } }).list('Task');
+    const list = new ChannelSubscriber(rt, { env: w.env, cache: cacheOf(null) }).list('Task');
     const db = new OptimisticManager(null, rt, { env: w.env, queue });
     await w.clock.run(0);
     w.socket.greet();
@@ -359,7 +362,7 @@ test('the rows of the last visit wait for what was changed in it, and are shown 
     const left = { mid: '0190a000-0000-7000-8000-000000000001', changes: [{ op: 'update', entity: 'Task', id: 'a', data: { title: 'mine' } }], guards: [null], state: 'queued', attempts: 1, error: null };
     let host;
     const queue = { problem: signal(null), ready, open: (given) => (host = given).release(false), put: () => {}, remove: () => {}, close: () => {} };
-    const cache = { load: async () => ({ epoch: 'e1', seq: 1, rows: [{ row: { id: 'a', title: 'old' }, seq: 1 }] }), keepSoon: () => {} };
+    const cache = cacheOf({ epoch: 'e1', seq: 1, rows: [{ row: { id: 'a', title: 'old' }, seq: 1 }] });
     const rt = new RealtimeClient('/ws', { env: w.env });
     const list = new ChannelSubscriber(rt, { env: w.env, cache }).list('Task');
     const db = new OptimisticManager(null, rt, { env: w.env, queue });
