@@ -13,6 +13,7 @@ import { Timers } from './timers.js';
 
 /**
  * @typedef {import('./mutation.js').Mutation} Mutation
+ * @typedef {Pick<Mutation, 'mid' | 'state' | 'attempts' | 'optimistic' | 'error' | 'conflict' | 'guards' | 'changes'>} Kept
  * @typedef {import('./optimistic.js').QueueHost} Host
  *
  * @typedef {object} Settings
@@ -94,7 +95,7 @@ export class Lanes {
     return Array.from(this.#env.randomBytes(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
   }
 
-  /** @param {Mutation} mutation */
+  /** @param {Kept} mutation */
   put(mutation) {
     const place = this.#places.get(mutation.mid) ?? ++this.#last;
     this.#places.set(mutation.mid, place);
@@ -260,7 +261,7 @@ export class Lanes {
   }
 }
 
-/** A mutation as it is kept. A function cannot be: what it made last is. @param {Mutation} mutation @returns {import('./mutation.js').Stored} */
+/** A mutation as it is kept. A function cannot be: what it made last is. @param {Kept} mutation @returns {import('./mutation.js').Stored} */
 export function storedOf({ mid, state, attempts, optimistic, error, conflict, guards, changes }) {
   const kept = changes.map(({ make, ...change }) => (make ? { ...change, computed: true } : change));
   return structuredClone({ mid, state, attempts, optimistic, guards, changes: kept, conflict, error: error && told(error) });

@@ -40,7 +40,11 @@ export class OfflineQueue {
     let user = follow('OfflineQueue', options.user, (id) => this.#become((user = id)));
     const { problem } = this;
     this.ready = new Promise((resolve) => void (this.#begin = resolve));
-    this.#load = () => lanes().then(({ Lanes }) => new Lanes({ ...options, user, problem }));
+    this.#load = () => {
+      // Of the user who is here now, and not when the part comes: it hears of each change of the user, in order.
+      const settings = { ...options, user, problem };
+      return lanes().then(({ Lanes }) => new Lanes(settings));
+    };
     this.#lanes = this.#load();
     this.#lanes.catch((error) => {
       problem.value = { code: 'STORAGE_FAILED', message: `Nothing is kept over a reload: ${String(error)}` };
@@ -71,7 +75,9 @@ export class OfflineQueue {
 
   /** @param {import('./mutation.js').Mutation} mutation */
   put(mutation) {
-    this.#tell((lanes) => lanes.put(mutation));
+    // As it is now: before the part is there, another user may come, for whom it ends. Its changes are told of again.
+    const now = { ...mutation };
+    this.#tell((lanes) => lanes.put(now));
   }
 
   /** @param {string} mid */

@@ -1046,4 +1046,18 @@ export const FAULTS = [
     to: 'this.#disposers.push(end);',
     red: ['changes.test.js', 'however often a change is sent again'],
   },
+  {
+    harm: 'a change of one user is kept for the next one',
+    file: 'queue.js',
+    from: 'new Lanes(settings)',
+    to: 'new Lanes({ ...settings, user })',
+    red: ['users.test.js', 'what was changed before the queue was loaded'],
+  },
+  {
+    harm: 'a change that the next user overtook is kept as refused',
+    file: 'queue.js',
+    from: 'const now = { ...mutation };',
+    to: 'const now = mutation;',
+    red: ['users.test.js', 'what was changed before the queue was loaded'],
+  },
 ];

@@ -86,6 +86,27 @@ test('unsent changes leave with their user, and come back with them', async () =
   db.close();
 });
 
+test('what was changed before the queue was loaded is kept for the user who changed it, as it was, also when another one came by then', async () => {
+  const { w, server, user, auth, env, queue: made, api } = page();
+  const queue = made();
+  const db = new OptimisticManager(api, null, { env, queue, auth });
+  const own = db.create('Task', { title: 'of ada' });
+  const refused = assert.rejects(async () => own, { code: 'OTHER_USER' });
+  user.value = { id: 'ben' };
+  await refused;
+  server.up = true;
+  const other = db.create('Task', { title: 'of ben' });
+  for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+  await w.clock.run(60_000);
+  await until(() => other.state === 'done');
+  assert.deepEqual([done(server), db.pending.value, db.failed.value], [['Bearer ben of ben'], [], []]);
+  assert.equal(await queue.unsent(), 0);
+  user.value = { id: 'ada' };
+  await until(async () => (await w.clock.run(1000), server.done.length === 2));
+  assert.deepEqual([server.done[1], db.failed.value], [['Bearer ada', 'of ada', own.mid], []]);
+  db.close();
+});
+
 test('a request that waits for its turn is never sent with the token of another user', async () => {
   const { w, server, user, auth, env, api } = page();
   const db = new OptimisticManager(api, null, { env, auth });
