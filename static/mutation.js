@@ -14,7 +14,8 @@ import { part } from './parts.js';
  * the server's confirmation or because it was given up.
  *
  * @typedef {object} Guard How a change of one record is kept from overwriting that of another user.
- * @property {number | null} version The version that it goes out with; null: the newest one, if the base still holds.
+ * @property {number | null | undefined} version The version that it goes out with; null: the newest one, if the base still holds. Undefined:
+ * none, because an earlier change of the same mutation makes the record.
  * @property {Record<string, any> | null} base The fields that it changes, as they were seen. Null: not seen, or not in this version, or
  * `make` computes them anew.
  *

@@ -173,7 +173,7 @@ export class OptimisticManager {
     const version = typeof ifMatch === 'number' && !make ? ifMatch : null;
     // What the fields were in another version than the one that is shown is not known.
     const guard = guarded ? { version, base: seen && (version ?? seen.version) === seen.version ? fieldsOf(seen, fields) : null } : null;
-    return this.#change({ op: 'update', entity, id, data: { ...fields }, make }, guard, target, options);
+    return this.#change({ op: 'update', entity, id, data: fields, make }, guard, target, options);
   }
 
   /**

@@ -119,7 +119,7 @@ export class Overlay {
       // What is confirmed is in the row already, unless the row was not read since.
       if (mutation.at && (change.row !== undefined || this.#reaches(upTo, mutation.at))) continue;
       pending ||= !mutation.at;
-      row = applied(change, row);
+      row = this.apply(change, row);
     }
     return this.#keyed(id, pending && row ? { ...row, _optimistic: true } : row);
   }
@@ -299,29 +299,31 @@ export class Overlay {
   }
 
   /**
+   * What a change makes of a row.
+   *
+   * @param {Change} change
+   * @param {Row | null} row
+   * @returns {Row | null}
+   */
+  apply({ op, id, data, make, guess }, row) {
+    if (op === 'delete') return null;
+    if (op === 'create') return { ...row, ...guess, ...data, id };
+    if (!row) return null;
+    try {
+      return { ...row, ...(make ? computed(make, row) : data) };
+    } catch {
+      // Sending it finds the same error, and fails it.
+      return row;
+    }
+  }
+
+  /**
    * @param {string} id
    * @param {Row | null} row
    */
   #keyed(id, row) {
     const key = this.#keys.get(id);
     return row && key !== undefined ? { ...row, _key: key } : row;
-  }
-}
-
-/**
- * @param {Change} change
- * @param {Row | null} row
- * @returns {Row | null}
- */
-export function applied({ op, id, data, make, guess }, row) {
-  if (op === 'delete') return null;
-  if (op === 'create') return { ...row, ...guess, ...data, id };
-  if (!row) return null;
-  try {
-    return { ...row, ...(make ? computed(make, row) : data) };
-  } catch {
-    // Sending it finds the same error, and fails it.
-    return row;
   }
 }
 

@@ -58,7 +58,8 @@ export function again(host, mutation) {
  * @param {Host} host
  * @param {import('./mutation.js').Stored[]} stored
  */
-export function adopt({ mutations, make, overlay, lane, tell, stuck }, stored) {
+export function adopt(host, stored) {
+  const { mutations, make, overlay, lane, tell, stuck } = host;
   const adopted = stored.filter(({ mid }) => !mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error, conflict = null, optimistic = true }) => {
     const mutation = make(mid, changes, guards);
     // That page may have sent it without having told.
@@ -70,11 +71,56 @@ export function adopt({ mutations, make, overlay, lane, tell, stuck }, stored) {
   mutations.clear();
   for (const mutation of [...adopted, ...later]) mutations.set(mutation.mid, mutation);
   overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
-  lane.queue = [...adopted.filter(({ state }) => state === 'queued'), ...lane.queue];
+  const queued = adopted.filter(({ state }) => state === 'queued');
+  lane.queue = [...queued, ...lane.queue];
+  for (const mutation of queued) if (mutation.state === 'queued') lost(host, mutation);
   lane.sender.soon();
   tell();
   // Nothing was sent yet, so it is this part that could not be loaded.
   if (!(lane.sender instanceof Outbox)) stuck(null);
+}
+
+/**
+ * It is refused, and with it what needs its records.
+ *
+ * @param {Host} host
+ * @param {Mutation} mutation
+ * @param {any} error
+ */
+function fail(host, mutation, error) {
+  refuse(host, mutation, 'failed', error);
+  if (!mutation.changes.some(({ op }) => op === 'create')) return;
+  for (const other of [...host.lane.queue]) {
+    if (other.state !== 'failed' && other.needs(mutation))
+      fail(host, other, { code: 'DEPENDS_ON', message: `It needs the ${mutation.entity} that could not be created.`, cause: error, mid: mutation.mid });
+  }
+}
+
+/**
+ * @param {Host} host
+ * @param {Mutation} mutation
+ * @param {'failed' | 'conflict'} state
+ * @param {any} error
+ */
+function refuse(host, mutation, state, error) {
+  mutation.refuse(state, error);
+  host.lane.remove(mutation);
+  host.overlay.touch(mutation);
+  host.keep(mutation);
+  host.tell();
+}
+
+/**
+ * Refuses a change whose function did not survive a reload, and had computed nothing before, or not on top of its batch.
+ *
+ * @param {Host} host
+ * @param {Mutation} mutation
+ * @returns {boolean} whether it was refused.
+ */
+function lost(host, mutation) {
+  const gone = mutation.changes.find((change, at) => change.computed && mutation.guards[at]?.version === null && (isEmpty(change) || earlier(mutation, at).length > 0));
+  if (gone) fail(host, mutation, { code: 'FUNCTION_LOST', message: `The function that changes ${gone.entity} ${gone.id} did not survive the reload.`, hint: 'Discard the change, and make it again.' });
+  return Boolean(gone);
 }
 
 export class Verdicts {
@@ -139,22 +185,19 @@ export class Verdicts {
    * @returns {Promise<import('./api.js').BatchOp[] | null>}
    */
   async #prepare(mutation) {
+    if (lost(this.#host, mutation)) return null;
     for (const [at, change] of mutation.changes.entries()) {
       const guard = mutation.guards[at];
       // What may have been sent already must be repeated word for word.
       if (!guard || guard.version !== null) continue;
-      const row = await this.#newest(change);
-      if (mutation.state !== 'sent') return null;
-      if (!row) {
-        this.#fail(mutation, { code: 'NOT_FOUND', message: `There is no ${change.entity} with the id ${change.id}.` });
-        return null;
-      }
-      if (!this.#rebase(mutation, at, row)) return null;
+      const made = earlier(mutation, at).some(({ op }) => op !== 'update');
+      const row = made ? null : await this.#newest(change);
+      if (mutation.state !== 'sent' || !this.#rebase(mutation, at, row)) return null;
     }
-    const idle = mutation.changes.every(({ op, make, data }) => op === 'update' && make && Object.keys(data ?? {}).length === 0);
+    const idle = mutation.changes.every((change) => change.make && isEmpty(change));
     if (idle) {
       this.#host.drop(mutation);
-      mutation.fulfil(null);
+      mutation.fulfil(mutation.changes.length > 1 ? mutation.changes.map(() => null) : null);
       return null;
     }
     this.#host.keep(mutation);
@@ -163,7 +206,7 @@ export class Verdicts {
       entity,
       ...(`${id}`.startsWith('temp_') ? {} : { id }),
       ...(data ? { data: plain(data) } : {}),
-      version: mutation.guards[at]?.version ?? undefined,
+      version: versionOf(mutation, at),
     }));
   }
 
@@ -185,21 +228,28 @@ export class Verdicts {
   }
 
   /**
-   * Puts a guarded change on top of the record as it is.
+   * Puts a guarded change on top of the record as it is, and of what the mutation did to it before.
    *
    * @param {Mutation} mutation
    * @param {number} at
-   * @param {Row} row
+   * @param {Row | null} newest
    * @returns {boolean} false when that is for the user to decide, or was given up.
    */
-  #rebase(mutation, at, row) {
+  #rebase(mutation, at, newest) {
     const change = mutation.changes[at];
+    const seen = earlier(mutation, at).reduce((row, one) => this.#host.overlay.apply(one, row), newest);
+    if (!seen) {
+      fail(this.#host, mutation, { code: 'NOT_FOUND', message: `There is no ${change.entity} with the id ${change.id}.` });
+      return false;
+    }
+    // Others cannot have changed what the mutation makes itself.
+    const row = newest ?? seen;
     const guard = /** @type {Guard} */ (mutation.guards[at]);
     if (change.make) {
       try {
-        change.data = computed(change.make, row);
+        change.data = computed(change.make, seen);
       } catch (error) {
-        this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function of the change failed: ${String(error)}`, cause: error });
+        fail(this.#host, mutation, { code: 'FUNCTION_FAILED', message: `The function of the change failed: ${String(error)}`, cause: error });
         return false;
       }
       guard.base = fieldsOf(row, change.data);
@@ -210,7 +260,8 @@ export class Verdicts {
       if (!first && met && !this.#decide(mutation, at, met, row)) return false;
       guard.base = fieldsOf(row, change.data ?? {});
     }
-    guard.version = row.version;
+    // Such a record is shown with the version 0.
+    guard.version = row.version || undefined;
     this.#host.overlay.touch(mutation);
     return true;
   }
@@ -229,7 +280,7 @@ export class Verdicts {
     try {
       word = decided(typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict]);
     } catch (error) {
-      this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function \`conflict\` failed: ${String(error)}`, hint: DECISIONS, cause: error });
+      fail(this.#host, mutation, { code: 'FUNCTION_FAILED', message: `The function \`conflict\` failed: ${String(error)}`, hint: DECISIONS, cause: error });
       return false;
     }
     if (word === 'mine') return true;
@@ -247,7 +298,7 @@ export class Verdicts {
     mutation.conflict = met;
     // The next attempt is one over their change.
     mutation.guards[at] = { version: row.version, base: fieldsOf(row, mutation.changes[at].data ?? {}) };
-    this.#refuse(mutation, 'conflict', error);
+    refuse(this.#host, mutation, 'conflict', error);
     return false;
   }
 
@@ -261,8 +312,10 @@ export class Verdicts {
     if ('error' in verdict) return this.#refused(mutation, verdict.error);
     const { epoch, seq, results } = verdict;
     for (const [at, change] of mutation.changes.entries()) {
-      const { id, status, record } = results[at];
+      const { id } = results[at];
       if (`${change.id}`.startsWith('temp_') && id) this.#identify(change, id);
+      // What is shown of a record is what the last change of it has left.
+      const { status, record } = results[mutation.changes.map(ofRecord(change)).lastIndexOf(true)];
       // What the caller may not see is answered by its id alone.
       if (status === 204) change.row ??= null;
       else if (record?.version) change.row ??= record;
@@ -319,13 +372,18 @@ export class Verdicts {
     }
     if (single && op === 'create' && error.code === 'ID_TAKEN' && mutation.attempts > 1) return void this.#ours(mutation, error);
     const at = single ? 0 : (error.op ?? 0);
-    const guard = mutation.guards[at];
-    if (error.code !== 'VERSION_CONFLICT' || !guard || !error.current) return this.#fail(mutation, error);
+    if (error.code !== 'VERSION_CONFLICT' || !error.current) return fail(this.#host, mutation, error);
     mutation.misses += 1;
-    if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
+    if (mutation.misses > MOST_MISSES) return refuse(this.#host, mutation, 'conflict', error);
     // Each change of a batch is put on the newest record again.
-    for (const [other, one] of mutation.guards.entries()) if (one?.base && other !== at && mutation.changes[other].op !== 'delete') one.version = null;
-    if (!this.#rebase(mutation, at, error.current)) return;
+    const record = ofRecord(mutation.changes[at]);
+    for (const [other, change] of mutation.changes.entries()) {
+      const guard = mutation.guards[other];
+      if (!guard) continue;
+      if (!record(change)) {
+        if (guard.base && change.op !== 'delete') guard.version = null;
+      } else if (!this.#rebase(mutation, other, error.current)) return;
+    }
     mutation.state = 'queued';
     const { env } = this.#host;
     if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;
@@ -340,35 +398,9 @@ export class Verdicts {
   async #ours(mutation, error) {
     const [{ entity, id, data = {} }] = mutation.changes;
     const row = await this.#host.api.plural(entity).then((plural) => this.#host.api.get(plural, id)).catch(() => null);
-    if (!row || collision({}, data, row)) return this.#fail(mutation, error);
+    if (!row || collision({}, data, row)) return fail(this.#host, mutation, error);
     this.#host.drop(mutation);
     mutation.fulfil(row);
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {any} error
-   */
-  #fail(mutation, error) {
-    this.#refuse(mutation, 'failed', error);
-    if (!mutation.changes.some(({ op }) => op === 'create')) return;
-    for (const other of [...this.#host.lane.queue]) {
-      if (other.state !== 'failed' && other.needs(mutation))
-        this.#fail(other, { code: 'DEPENDS_ON', message: `It needs the ${mutation.entity} that could not be created.`, cause: error, mid: mutation.mid });
-    }
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {'failed' | 'conflict'} state
-   * @param {any} error
-   */
-  #refuse(mutation, state, error) {
-    mutation.refuse(state, error);
-    this.#host.lane.remove(mutation);
-    this.#host.overlay.touch(mutation);
-    this.#host.keep(mutation);
-    this.#host.tell();
   }
 
   /** The server gave a record its id. @param {Change} change @param {string} id */
@@ -384,6 +416,36 @@ export class Verdicts {
     }
     this.#host.overlay.rename(change.entity, temp, id);
   }
+}
+
+/** @param {Change} change */
+function isEmpty({ data }) {
+  return Object.keys(data ?? {}).length === 0;
+}
+
+/** Whether another change is of the same record. @param {Change} change @returns {(other: Change) => boolean} */
+function ofRecord({ entity, id }) {
+  return (other) => other.entity === entity && other.id === id;
+}
+
+/** What a mutation does to the record of a change before that. @param {Mutation} mutation @param {number} at */
+function earlier({ changes }, at) {
+  return changes.slice(0, at).filter(ofRecord(changes[at]));
+}
+
+/**
+ * The first change of a record is sent with the version for all of them: behind it, the record has another one.
+ *
+ * @param {Mutation} mutation
+ * @param {number} at
+ * @returns {number | undefined}
+ */
+function versionOf(mutation, at) {
+  const { changes, guards } = mutation;
+  const record = ofRecord(changes[at]);
+  if (changes[at].op === 'create' || earlier(mutation, at).length > 0) return undefined;
+  const versions = guards.flatMap((guard, other) => (record(changes[other]) ? (guard?.version ?? []) : []));
+  return versions.length > 0 ? Math.min(...versions) : undefined;
 }
 
 /**

@@ -480,6 +480,87 @@ test('a part of a batch is sent again and given up only with the others, and a b
   assert.deepEqual(db.pending.value, []);
 });
 
+test('in a batch, a record that is made in it needs no version, and a function is made of what the batch makes of it', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([]);
+  let made;
+  const all = db.batch(() => {
+    made = db.create('Task', { title: 'one', n: 1 });
+    db.update('Task', made.id, (of) => ({ n: of.n + 1 }));
+    db.update('Task', made.id, (of) => ({ n: of.n * 10, title: `${of.title}!` }));
+    db.update('Task', made.id, { done: true }, { ifMatch: true });
+  });
+  const look = () => tasks.value.map(({ title, n, done }) => [title, n, done]);
+  assert.deepEqual(look(), [['one!', 20, true]]);
+  await settle();
+  assert.deepEqual(db.failed.value, []);
+  const data = [{ title: 'one', n: 1 }, { n: 2 }, { n: 20, title: 'one!' }, { done: true }];
+  assert.deepEqual(posts[0].ops.map((op) => [op.op, op.data, op.version]), data.map((fields, at) => [at === 0 ? 'create' : 'update', fields, undefined]));
+  let record = { id: made.id };
+  await posts[0].answer(14, ...data.map((fields, at) => ({ status: at === 0 ? 201 : 200, id: made.id, record: (record = { ...record, ...fields, version: at + 1 }) })));
+  assert.deepEqual([look(), (await all).length, db.pending.value], [[['one!', 20, true]], 4, []]);
+  // One that is deleted in it is there no longer.
+  const gone = db.batch(() => {
+    db.delete('Task', made.id);
+    db.update('Task', made.id, (of) => ({ n: of.n + 1 }));
+  });
+  assert.equal((await gone.catch((refusal) => refusal)).code, 'NOT_FOUND');
+});
+
+test('of all changes of one record in a batch, the first is sent with the version, and all are made again when it is over', async () => {
+  for (const first of [(of) => ({ n: of.n + 1 }), { title: 'mine' }]) {
+    const plain = typeof first !== 'function';
+    const { db, posts, list } = await open();
+    const tasks = await list([row('a', { n: 1 })]);
+    const seen = [];
+    tasks.listen(() => seen.push(tasks.value[0].n));
+    db.batch(() => {
+      db.update('Task', 'a', first);
+      db.update('Task', 'a', (of) => ({ n: of.n + 1 }));
+      db.update('Task', 'a', { done: true }, { ifMatch: true });
+    });
+    await settle();
+    const ops = (n, version) => [[plain ? { title: 'mine' } : { n }, version], [{ n: n + (plain ? 0 : 1) }, undefined], [{ done: true }, undefined]];
+    assert.deepEqual(posts[0].ops.map(({ data, version }) => [data, version]), ops(2, 1));
+    await posts[0].refuse(412, { code: 'VERSION_CONFLICT', op: 0, current: row('a', { n: 11, version: 2 }) });
+    assert.deepEqual(posts[1]?.ops.map(({ data, version }) => [data, version]), ops(12, 2));
+    let record = { id: 'a', n: 11 };
+    await posts[1].answer(13, ...ops(12, 2).map(([data], at) => ({ status: 200, id: 'a', record: (record = { ...record, ...data, version: at + 3 }) })));
+    assert.deepEqual([tasks.value[0].n, tasks.value[0].done, seen.at(-1), db.failed.value], [plain ? 12 : 13, true, plain ? 12 : 13, []]);
+  }
+});
+
+test('a batch that is in conflict twice over one record asks twice', async () => {
+  const { db, posts, list } = await open();
+  await list([row('a', { title: 'old', n: 1 })]);
+  const both = db.batch(() => {
+    db.update('Task', 'a', { title: 'mine' }, { ifMatch: true });
+    db.update('Task', 'a', { n: 2 }, { ifMatch: true });
+  });
+  await settle();
+  assert.deepEqual(posts[0].ops.map(({ version }) => version), [1, undefined]);
+  const theirs = { code: 'VERSION_CONFLICT', op: 0, current: row('a', { title: 'theirs', n: 5, version: 2 }) };
+  await posts[0].refuse(412, theirs);
+  assert.deepEqual([posts.length, both.state, both.conflict.mine], [1, 'conflict', { title: 'mine' }]);
+  both.retry();
+  await settle();
+  assert.deepEqual(posts[1].ops.map(({ version }) => version), [1, undefined], 'of the other field nothing was said');
+  await posts[1].refuse(412, theirs);
+  assert.deepEqual([posts.length, both.state, both.conflict], [2, 'conflict', { mine: { n: 2 }, theirs: { n: 5 }, base: { n: 1 } }]);
+  both.retry();
+  await settle();
+  assert.deepEqual(posts[2].ops.map(({ version, data }) => [version, data]), [[2, { title: 'mine' }], [undefined, { n: 2 }]]);
+});
+
+test('a batch of functions that change nothing is done, and so is each of them', async () => {
+  const { db, posts, list } = await open();
+  await list([row('a'), row('b')]);
+  const parts = [];
+  const both = db.batch(() => parts.push(db.update('Task', 'a', () => ({})), db.update('Task', 'b', () => ({}))));
+  await settle();
+  assert.deepEqual([parts.map(({ state }) => state), await both, posts, db.pending.value], [['done', 'done'], [null, null], [], []]);
+});
+
 test('a card that is moved leaves one list and appears in the other at once, and comes back if it may not', async () => {
   const { db, posts, list } = await open();
   const todo = await list([row('a', { title: 'a', column: 'open' })], { column: 'open' });

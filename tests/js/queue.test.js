@@ -314,6 +314,46 @@ test('a function does not outlive its page: what it computed is sent with the ve
 /** A cache that has these rows, and keeps none. */
 const cacheOf = (kept) => Object.assign(new RowCache({ user: '', indexedDB: new IDBFactory() }), { load: async () => kept, keepSoon: () => {} });
 
+test('a function that had computed nothing before its page was gone is refused, and so is one on top of others; nothing counts as done', async () => {
+  const { w, server, open } = browser();
+  const like = (of) => ({ likes: of.likes + 1 });
+  const first = await open();
+  const row = signal({ id: 'a', version: 3, likes: 5 });
+  const unseen = first.db.update('Task', 'z', like);
+  const broken = first.db.update('Task', 'a', (of) => ({ likes: of.no.likes }), row);
+  let made;
+  const batch = first.db.batch(() => {
+    made = first.db.create('Task', { title: 'made' });
+    first.db.update('Task', 'a', { likes: 7 }, row);
+    first.db.update('Task', 'a', like, row);
+  });
+  const needs = first.db.update('Task', made.id, { title: 'further' });
+  first.db.create('Task', { title: 'good' });
+  await until(async () => (await first.queue.unsent()) === 5);
+  first.crash();
+  server.up = true;
+  const second = await open();
+  await until(() => second.db.failed.value.length === 4);
+  const failed = () => second.db.failed.value.map(({ mid, error }) => [mid, error.code]);
+  const lost = [[unseen.mid, 'FUNCTION_LOST'], [broken.mid, 'FUNCTION_LOST'], [batch.mid, 'FUNCTION_LOST'], [needs.mid, 'DEPENDS_ON']];
+  assert.deepEqual(failed(), lost);
+  const [one, , , dependent] = second.db.failed.value;
+  assert.match(`${one.error.message} ${one.error.hint}`, /Task z.*did not survive.*make it again/);
+  await w.clock.run(60_000);
+  await rest();
+  assert.deepEqual(server.sent.map(({ title }) => title), ['good']);
+  one.retry();
+  await w.clock.run(60_000);
+  await rest();
+  assert.deepEqual([server.sent.length, failed()], [1, lost]);
+  assert.equal(dependent.error.mid, batch.mid);
+  await until(async () => (await second.queue.unsent()) === 4);
+  for (const mutation of second.db.failed.value) mutation.discard();
+  await until(async () => (await second.queue.unsent()) === 0);
+  assert.deepEqual(second.db.failed.value, []);
+  second.crash();
+});
+
 test('a list does not wait for long for a queue that hangs, and not for one that fails', async () => {
   for (const ready of [new Promise(() => {}), Promise.reject(new Error('no storage'))]) {
     const w = world();

@@ -128,6 +128,48 @@ test('three people on a line that breaks: nothing is lost, nothing happens twice
   }
 });
 
+test('several changes of one record in one batch, some of them functions, are made over what others wrote', { timeout: 30_000 }, async (t) => {
+  const env = { base: server.address };
+  const api = new Api('/api', { env });
+  const rt = new RealtimeClient('/ws', { env }).connect();
+  const list = new ChannelSubscriber(rt, { api, env }).list('Note', { where: { n: { gte: 100 } } });
+  // Another user is faster once, between the look at the record and the batch.
+  let others = null;
+  const send = async (batch) => {
+    await others?.();
+    others = null;
+    return api.batch(batch.ops, { atomic: batch.atomic, mid: batch.mid, tries: 1 });
+  };
+  const db = new OptimisticManager(api, rt, { env, send });
+  t.after(() => {
+    db.close();
+    rt.disconnect();
+  });
+  const like = ({ n }) => ({ n: n + 1 });
+  let made;
+  await db.batch(() => {
+    made = db.create('Note', { title: 'several', n: 100 });
+    db.update('Note', made.id, like);
+    db.update('Note', made.id, { done: true }, { ifMatch: true });
+  });
+  await becomes(() => list.value[0]?.version === 3, 'its record is shown');
+  assert.deepEqual([list.value[0].n, list.value[0].done], [101, true]);
+  for (const first of [like, { done: false }]) {
+    const before = await api.get('notes', made.id);
+    others = () => api.update('notes', made.id, { n: 200 + before.n });
+    const rows = await db.batch(() => {
+      db.update('Note', made.id, first);
+      db.update('Note', made.id, like);
+      db.update('Note', made.id, like);
+    });
+    const likes = typeof first === 'function' ? 3 : 2;
+    assert.equal((await api.get('notes', made.id)).n, 200 + before.n + likes);
+    assert.equal(rows.length, 3);
+    await becomes(() => list.value[0].n === 200 + before.n + likes, 'it is shown');
+  }
+  assert.deepEqual([db.failed.value, db.pending.value, (await api.get('notes', made.id)).done], [[], [], false]);
+});
+
 /** A socket that counts what it receives behind `connected`. */
 function counting() {
   const seen = { bytes: 0, frames: [] };
