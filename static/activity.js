@@ -84,7 +84,12 @@ export function activity(rt, api, options = {}) {
     const { epoch, view, seq, items, next } = await read({});
     return { epoch, view, pages: [{ seq, rows: items }], next, most: limit };
   };
-  const stop = rt.subscribe(channel, take, { snapshot: true, part: { limit }, onState: (now) => void (state.value = now), reload });
+  const onState = (/** @type {import('./track.js').ChannelState} */ now) => {
+    // It begins anew, perhaps for another user.
+    if (state.peek() === 'denied') error.value = null;
+    state.value = now;
+  };
+  const stop = rt.subscribe(channel, take, { snapshot: true, part: { limit }, onState, reload });
   const status = computed([state], (now) => (now === 'waiting' ? (shown.peek().length > 0 ? 'stale' : 'loading') : now));
   return {
     get value() {

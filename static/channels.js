@@ -108,18 +108,22 @@ export class ChannelSubscriber {
     const part = api && limit < Infinity ? { sort: `${sort}`, limit: limit + 1 } : undefined;
     /** @type {Read} */
     const reload = (api, { readList }) => (store.part ? readList(api, entity, { ...asked, sort: store.part.sort }, store.part.limit) : readList(api, entity, asked));
-    const store = this.#store(channel, entity, reload, initial && keptOf(initial, part !== undefined), part);
+    const page = initial && keptOf(initial, part);
+    const store = this.#store(channel, entity, reload, page, part);
     store.need(limit);
+    // The channel may be as far as the page without a change that tells.
+    if (page) store.ping();
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
     const look = (/** @type {string} */ id) => {
-      const row = store.row(id);
-      const known = store.known(id)?.row;
+      const entry = window.entry(id);
+      const known = entry?.row;
+      const row = store.row(id, entry);
       return row && (row === known || (known && alike(asked, known, row)) || matches(asked, row)) ? row : null;
     };
     const rows = new SortedRows(order, look);
-    const window = new Window({ store, order, sort: `${sort}`, limit, api, query: { ...asked, sort }, env: this.#env });
+    const window = new Window({ store, order, sort: `${sort}`, limit, api, query: { ...asked, sort }, env: this.#env, page });
     /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
-    const pick = (ids, before) => sameList(before, window.cut(rows.update(ids, store.ids) ?? rows.all, before));
+    const pick = (ids, before) => sameList(before, window.cut(rows, ids, before));
     const { hasMore } = window;
     const more = (number = limit) => {
       count('more', number);
@@ -145,7 +149,7 @@ export class ChannelSubscriber {
     let own = id;
     const pick = (/** @type {Iterable<string>} */ _, /** @type {Row | null | undefined} */ before) => {
       own = store.only ?? own;
-      const row = store.row(own);
+      const row = store.row(own, store.known(own));
       if (!store.loaded && !row) return undefined;
       return kept(before, row);
     };
@@ -180,7 +184,7 @@ function count(name, number) {
     throw new TypeError(`a list shows a whole number of rows, 1 or more: \`${name}\` is ${String(number)}`);
 }
 
-/** @param {import('./api.js').Page} page @param {boolean} first Whether a list wants no more than its first rows. @returns {import('./cache.js').Kept} */
+/** @param {import('./api.js').Page} page @param {unknown} first Whether a list wants no more than its first rows. @returns {import('./cache.js').Kept} */
 function keptOf({ epoch, seq, view, items, next }, first) {
   const last = first && next ? items.at(-1) : undefined;
   return { epoch, seq, view, partial: Boolean(next), last, rows: items.map((row) => ({ row, seq })) };
@@ -215,13 +219,10 @@ function live(store, empty, pick, into, window) {
   };
   const leave = store.view(refresh);
   refresh(store.ids());
-  const { fault: refused = fault, known = signal(true) } = window ?? {};
+  const { fault: refused = fault, state: own = signal(null) } = window ?? {};
   // Before the state, so that it is there when the state says so.
   const error = computed([fault, refused, store.error], (one, other, error) => one ?? other ?? error);
-  const state = computed([fault, refused, store.state, known], (one, other, state, known) => {
-    if (one ?? other) return 'error';
-    return known || state !== 'live' ? state : result.peek() === empty ? 'loading' : 'stale';
-  });
+  const state = computed([fault, refused, own, store.state], (one, other, own, state) => ((one ?? other) ? 'error' : (own ?? state)));
   const meta = (/** @type {string} */ id) => store.meta(id);
   const close = () => {
     leave();

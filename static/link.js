@@ -321,6 +321,10 @@ export class Link {
   /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
   begin() {
     this.#refuseAll(OTHER_USER);
+    for (const subscription of this.#channels.values()) {
+      subscription.track.reopen();
+      subscription.show('waiting');
+    }
     if (this.#state.name === 'idle') return;
     this.#step({ type: 'disconnect' });
     this.#step({ type: 'connect' });

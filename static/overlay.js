@@ -49,7 +49,7 @@ export class Overlay {
   /** Lists and signals that show the changes by themselves. @type {WeakSet<object>} */
   shown = new WeakSet();
   /** In the order in which they were made. @type {Set<Laid>} */
-  #laid = new Set();
+  laid = new Set();
   /** The same, by entity and id. @type {Map<string, Map<string, {mutation: Laid, change: Change}[]>>} */
   #byId = new Map();
   /** @type {Map<string, Set<Watcher>>} by entity */
@@ -57,7 +57,7 @@ export class Overlay {
   /** Runs of the server, in the order in which they were met. @type {string[]} */
   #epochs = [];
   /** The key under which a record was shown before the server gave it an id. @type {Map<string, string>} */
-  #keys = new Map();
+  keys = new Map();
 
   // Who shows rows.
 
@@ -172,73 +172,19 @@ export class Overlay {
     this.touch(mutation);
   }
 
-  /** Below everything that is here. @param {Laid[]} mutations */
-  adopt(mutations) {
-    this.#laid = new Set([...mutations, ...this.#laid]);
-    this.#index();
-    for (const mutation of mutations) this.touch(mutation);
-  }
-
   /** @param {Laid} mutation */
   remove(mutation) {
     if (this.#leave(mutation)) this.touch(mutation);
   }
 
-  /**
-   * The server confirmed it: with the same step the rows that it made take its place.
-   *
-   * @param {Laid} mutation
-   * @param {Position} at
-   */
-  confirm(mutation, at) {
-    this.meet(at.epoch);
-    mutation.at = at;
-    mutation.state = 'done';
-    if (!this.#laid.has(mutation)) return;
-    this.touch(mutation);
-    this.prune();
-  }
-
-  /**
-   * A record that was shown under a key of this page has an id now.
-   *
-   * @param {string} entity
-   * @param {string} key
-   * @param {string} id
-   */
-  rename(entity, key, id) {
-    this.#keys.set(id, key);
-    this.#index();
-    for (const watcher of [...(this.#watchers.get(entity) ?? [])]) watcher.touch([key, id]);
-  }
-
   /** Lets go of what every list shows by itself. */
   prune() {
     let confirmed = 0;
-    for (const mutation of [...this.#laid].reverse())
+    for (const mutation of [...this.laid].reverse())
       if (mutation.at && !(this.#awaited(mutation, mutation.at) && ++confirmed <= MOST_CONFIRMED)) this.#leave(mutation);
   }
 
-  /** Whether lists have yet to come to what was confirmed. */
-  get waiting() {
-    return [...this.#laid].some(({ at }) => at);
-  }
-
-  /**
-   * An event with a mutation id.
-   *
-   * @param {string} entity
-   * @param {import('./rows.js').Echo} echo
-   */
-  hear(entity, { mid, ...echo }) {
-    for (const mutation of this.#laid) {
-      if (mutation.mid !== mid) continue;
-      for (const change of mutation.changes) if (change.entity === entity && change.id === echo.id) change.row ??= echo.row;
-    }
-    for (const listener of [...this.listeners]) listener(mid, { entity, ...echo });
-  }
-
-  /** Has everybody look again at the records of a mutation. @param {Laid} mutation */
+  /** Has everybody look again at the records of a mutation. @param {Pick<Laid, 'changes'>} mutation */
   touch({ changes }) {
     const entities = new Set(changes.map(({ entity }) => entity));
     for (const entity of entities) {
@@ -277,7 +223,7 @@ export class Overlay {
 
   /** @param {Laid} mutation */
   #enter(mutation) {
-    this.#laid.add(mutation);
+    this.laid.add(mutation);
     for (const change of mutation.changes) {
       const ids = this.#byId.get(change.entity) ?? new Map();
       this.#byId.set(change.entity, ids.set(change.id, [...(ids.get(change.id) ?? []), { mutation, change }]));
@@ -290,12 +236,13 @@ export class Overlay {
       const left = this.#changes(entity, id).filter((one) => one.mutation !== mutation);
       /** @type {any} */ (this.#byId.get(entity))?.[left.length > 0 ? 'set' : 'delete'](id, left);
     }
-    return this.#laid.delete(mutation);
+    return this.laid.delete(mutation);
   }
 
-  #index() {
+  /** What is laid, or an id in it, was changed from outside. */
+  index() {
     this.#byId = new Map();
-    for (const mutation of this.#laid) this.#enter(mutation);
+    for (const mutation of this.laid) this.#enter(mutation);
   }
 
   /**
@@ -322,7 +269,7 @@ export class Overlay {
    * @param {Row | null} row
    */
   #keyed(id, row) {
-    const key = this.#keys.get(id);
+    const key = this.keys.get(id);
     return row && key !== undefined ? { ...row, _key: key } : row;
   }
 }

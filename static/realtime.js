@@ -257,7 +257,7 @@ export class RealtimeClient {
       // Another user begins without the rows of this one.
       options = { ...options, since: undefined };
       shielded(callback, { type: 'error', channel, payload: OTHER_USER });
-      if (options.onState) shielded(options.onState, 'denied');
+      for (const state of /** @type {const} */ (['denied', 'waiting'])) if (options.onState) shielded(options.onState, state);
     };
     return this.#with((link) => link.subscribe(channel, callback, options), refuse);
   }

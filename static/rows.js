@@ -25,10 +25,10 @@ import { kept } from './same.js';
  */
 
 export class Rows {
-  /** Ids whose rows have changed. Reading them empties the set. @type {Set<string>} */
-  changed = new Set();
-  /** Mutations that came back in events. Reading them empties the list. @type {Echo[]} */
-  echoes = [];
+  /** Ids whose rows have changed since they were shown. @type {Set<string>} */
+  #changed = new Set();
+  /** Mutations that came back in events, and were not told of yet. @type {Echo[]} */
+  #echoes = [];
   /** Up to where the rows are those of the server. @type {Position | null} */
   position = null;
   /** What the reader may see at that position, in the server's words. @type {string | undefined} */
@@ -53,11 +53,6 @@ export class Rows {
   #asked = Infinity;
   /** Who reads further rows over HTTP. @type {Set<Watch>} */
   #watches = new Set();
-
-  /** @param {string} id */
-  get(id) {
-    return this.#rows.get(id);
-  }
 
   /** @param {import('./cache.js').Kept | null} [kept] Rows that an earlier page, or the page itself, brought along. */
   constructor(kept) {
@@ -91,8 +86,36 @@ export class Rows {
     return this.#rows.size;
   }
 
+  /** Makes shown rows those of this state. @param {Map<string, Entry>} shown @returns {Set<string>} The ids that have changed. */
+  bring(shown) {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    for (const id of changed) {
+      const entry = this.#rows.get(id);
+      if (entry) shown.set(id, entry);
+      else shown.delete(id);
+    }
+    return changed;
+  }
+
+  /** Tells of the mutations that came back. @param {import('./overlay.js').Overlay} overlay @param {string} entity */
+  tell(overlay, entity) {
+    for (const { mid, ...echo } of this.#echoes.splice(0)) {
+      for (const mutation of overlay.laid) {
+        if (mutation.mid !== mid) continue;
+        for (const change of mutation.changes) if (change.entity === entity && change.id === echo.id) change.row ??= echo.row;
+      }
+      for (const listener of [...overlay.listeners]) listener(mid, { entity, ...echo });
+    }
+  }
+
+  /** Whether a refusal may be about the order that was asked for. @param {Frame} frame */
+  refusesOrder({ payload }) {
+    return ['BAD_CHANNEL', 'BAD_QUERY', 'QUERY_TOO_BROAD'].includes(payload?.code);
+  }
+
   clear() {
-    for (const id of this.#rows.keys()) this.changed.add(id);
+    for (const id of this.#rows.keys()) this.#changed.add(id);
     this.#rows.clear();
     this.#held = [];
   }
@@ -162,7 +185,7 @@ export class Rows {
     const at = { epoch: this.#epoch, seq };
     // While rows come in there is no position: only the end makes them one state.
     if (!this.#settling) this.#move(at);
-    if (mid !== undefined) this.echoes.push({ mid, id, row, at });
+    if (mid !== undefined) this.#echoes.push({ mid, id, row, at });
   }
 
   /** @param {Position} to */
@@ -174,7 +197,7 @@ export class Rows {
 
   /** @param {string} id */
   #drop(id) {
-    if (this.#rows.delete(id)) this.changed.add(id);
+    if (this.#rows.delete(id)) this.#changed.add(id);
   }
 
   /**
@@ -218,6 +241,6 @@ export class Rows {
     if (!this.#isNews(row.id, seq)) return;
     const known = this.#rows.get(row.id);
     this.#rows.set(row.id, { row: kept(known?.row, row) ?? row, seq: seq ?? known?.seq ?? 0, by });
-    this.changed.add(row.id);
+    this.#changed.add(row.id);
   }
 }

@@ -22,8 +22,6 @@ import { signal } from './signal.js';
 
 /** Rows that one question may ask for. */
 const MOST = 1000;
-/** Refusals of a channel that may be about the order that was asked for. */
-const ORDER_REFUSED = ['BAD_CHANNEL', 'BAD_QUERY', 'QUERY_TOO_BROAD'];
 /** Rows that events may add to those that were asked for, before a new snapshot is asked for. */
 const BESIDE = 1000;
 
@@ -73,7 +71,11 @@ export class Store {
 
   /** A list that was refused, or closed, goes no further. */
   get follows() {
-    return !this.#closed && this.#next !== 'denied' && this.#next !== 'error';
+    return !this.#closed && !this.denied && this.#next !== 'error';
+  }
+
+  get denied() {
+    return this.#next === 'denied';
   }
 
   get entity() {
@@ -187,10 +189,9 @@ export class Store {
     return this.#shown.get(id);
   }
 
-  /** The row with what this page has changed. @param {string} id @returns {Row | null} */
-  row(id) {
-    if (this.#next === 'denied') return null;
-    return this.#options.overlay.row(this.entity, id, this.#shown.get(id), this.at);
+  /** The row with what this page has changed. @param {string} id @param {Entry} [entry] @returns {Row | null} */
+  row(id, entry) {
+    return this.denied ? null : this.#options.overlay.row(this.entity, id, entry, this.at);
   }
 
   /**
@@ -239,7 +240,7 @@ export class Store {
       this.error.value = frame.payload;
       const { part } = this.#options;
       // The order may be at fault. The list that asked for it hears of it over HTTP, and others go on.
-      if (part?.sort && ORDER_REFUSED.includes(frame.payload?.code)) {
+      if (part?.sort && this.#rows?.refusesOrder(frame)) {
         part.sort = undefined;
         queueMicrotask(() => this.#closed || this.#renew());
       }
@@ -252,22 +253,20 @@ export class Store {
 
   /** @param {import('./track.js').ChannelState} state */
   #turn(state) {
+    if (this.denied) {
+      // It begins anew, perhaps for another user.
+      const ids = this.ids();
+      this.#shown.clear();
+      this.at = this.error.value = null;
+      this.loaded = false;
+      this.#refresh(ids);
+    }
     this.#next = state === 'waiting' ? 'stale' : state;
     if (state === 'denied') {
-      if (this.#rows) {
-        this.#rows.clear();
-        this.dirty = true;
-      } else this.#forget();
+      this.#rows?.clear();
+      this.dirty = this.#rows !== null;
     }
     this.#schedule();
-  }
-
-  /** What the page brought along is shown no longer. */
-  #forget() {
-    const ids = this.ids();
-    this.#shown.clear();
-    this.at = null;
-    this.#refresh(ids);
   }
 
   /** Frames that arrive together are shown together. */
@@ -283,7 +282,7 @@ export class Store {
   /** The rows change before the state, so that `live` is never shown beside old rows. */
   #show() {
     // A resume is shown as one step, not as the history that it is made of.
-    if (this.dirty && (this.#next === 'live' || this.#next === 'denied')) {
+    if (this.dirty && (this.#next === 'live' || this.denied)) {
       this.dirty = false;
       this.step();
       this.#options.cache?.keepSoon(this.#channel, this, this.#options.env);
@@ -291,8 +290,8 @@ export class Store {
     if (this.#next === 'live') this.error.value = null;
     const before = this.state.peek();
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
-    // A window may have become too short meanwhile.
-    if (this.#next === 'live' && before !== 'live') this.#refresh(new Set());
+    // A window may have become too short meanwhile, and what is denied is shown no longer.
+    if (this.#next !== before) this.#refresh(this.ids());
     this.#wake();
   }
 
@@ -300,23 +299,14 @@ export class Store {
   step() {
     const { overlay } = this.#options;
     const rows = this.rows;
-    // How far the rows are known may change although no row does.
-    const first = !this.loaded || this.filled !== rows.filled;
-    const touched = (this.#touched = rows.changed);
-    rows.changed = new Set();
-    for (const id of touched) {
-      const entry = rows.get(id);
-      if (entry) this.#shown.set(id, entry);
-      else this.#shown.delete(id);
-    }
+    const touched = (this.#touched = rows.bring(this.#shown));
     this.#reach(rows.position, rows.filled);
-    const echoes = rows.echoes;
-    rows.echoes = [];
-    for (const echo of echoes) overlay.hear(this.entity, echo);
+    rows.tell(overlay, this.entity);
     // What was confirmed up to here is shown by these rows now, be it in an event of its own or not.
     for (const id of overlay.ids(this.entity)) touched.add(id);
     this.#touched = null;
-    if (touched.size > 0 || first) this.#refresh(touched);
+    // How far the rows are known may change although no row does.
+    this.#refresh(touched);
     overlay.prune();
     const { part } = this.#options;
     if (part && this.#next === 'live' && rows.size > this.#needed + BESIDE) this.#renew();

@@ -70,7 +70,10 @@ export function adopt(host, stored) {
   const later = [...mutations.values()];
   mutations.clear();
   for (const mutation of [...adopted, ...later]) mutations.set(mutation.mid, mutation);
-  overlay.adopt(adopted.filter((mutation) => mutation.optimistic));
+  const below = adopted.filter((mutation) => mutation.optimistic);
+  overlay.laid = new Set([...below, ...overlay.laid]);
+  overlay.index();
+  for (const mutation of below) overlay.touch(mutation);
   const queued = adopted.filter(({ state }) => state === 'queued');
   lane.queue = [...queued, ...lane.queue];
   for (const mutation of queued) if (mutation.state === 'queued') lost(host, mutation);
@@ -341,21 +344,33 @@ export class Verdicts {
     this.#confirm(mutation, at);
   };
 
+  /** Whether lists have yet to come to what was confirmed. */
+  get #waits() {
+    return [...this.#host.overlay.laid].some(({ at }) => at);
+  }
+
   /**
    * @param {Mutation} mutation
    * @param {import('./rows.js').Position} at
    */
   #confirm(mutation, at) {
-    this.#host.mutations.delete(mutation.mid);
-    this.#host.lane.remove(mutation);
-    this.#host.options.queue?.remove(mutation.mid);
-    this.#host.overlay.confirm(mutation, at);
+    const { mutations, lane, options, overlay } = this.#host;
+    mutations.delete(mutation.mid);
+    lane.remove(mutation);
+    options.queue?.remove(mutation.mid);
+    // With the same step the rows that it made take its place.
+    overlay.meet(at.epoch);
+    Object.assign(mutation, { at, state: 'done' });
+    if (overlay.laid.has(mutation)) {
+      overlay.touch(mutation);
+      overlay.prune();
+    }
     const rows = mutation.changes.map((change) => change.row ?? (change.op === 'delete' ? null : { id: change.id, ...change.data }));
     mutation.fulfil(mutation.changes.length > 1 ? rows : rows[0]);
     this.#host.tell();
-    if (!this.#host.rt || !this.#host.overlay.waiting) return;
+    if (!this.#host.rt || !this.#waits) return;
     this.#host.env.clearTimeout(this.#patience);
-    this.#patience = this.#host.env.setTimeout(() => this.#host.overlay.waiting && this.#host.rt?.ping(), PATIENCE);
+    this.#patience = this.#host.env.setTimeout(() => this.#waits && this.#host.rt?.ping(), PATIENCE);
   }
 
   /**
@@ -414,7 +429,10 @@ export class Verdicts {
       }
       this.#host.keep(mutation);
     }
-    this.#host.overlay.rename(change.entity, temp, id);
+    const { overlay } = this.#host;
+    overlay.keys.set(id, temp);
+    overlay.index();
+    overlay.touch({ changes: [{ ...change, id: temp }, change] });
   }
 }
 

@@ -22,6 +22,7 @@ import { signal } from './signal.js';
  * @property {import('./reading.js').Reader | undefined} api
  * @property {import('./query.js').Query} query
  * @property {import('./env.js').Env} env
+ * @property {import('./cache.js').Kept} [page] Rows that the page brought along.
  */
 
 /** Rows that are read in addition to the missing ones, so that the next row that leaves can be replaced at once. */
@@ -30,8 +31,8 @@ const SPARE = 10;
 export class Window {
   /** Whether there are rows beyond those that are shown. */
   hasMore = signal(false);
-  /** Whether there is anything to show yet. */
-  known = signal(true);
+  /** That of the list, while its rows are not those of the channel. */
+  state = signal(/** @type {'loading' | 'stale' | null} */ (null));
   /** Why rows cannot be read, as the server says. */
   fault = signal(/** @type {{code: string, message: string, hint?: string} | null} */ (null));
   #options;
@@ -42,7 +43,10 @@ export class Window {
   #cursor;
   /** @type {unknown} */
   #filled;
-  #tells = [true, false];
+  /** @type {['loading' | 'stale' | null, boolean]} */
+  #tells = [null, false];
+  /** Rows that the page brought along, until those of the channel go as far. @type {Map<string, import('./rows.js').Entry> | null} */
+  #page = null;
   #reads = false;
   #failures = 0;
   #closed = false;
@@ -53,31 +57,58 @@ export class Window {
   constructor(options) {
     this.#options = options;
     this.#shown = options.limit;
+    if (options.page) this.#page = new Map(options.page.rows.map((entry) => [entry.row.id, entry]));
+  }
+
+  /** The server's row, as new as it is known, if it is one of these. @param {string} id */
+  entry(id) {
+    const own = this.#options.store.known(id);
+    const brought = this.#page?.get(id);
+    return this.#page && !(own && brought && own.seq > brought.seq) ? brought : own;
   }
 
   /**
-   * @param {Row[]} all In order.
+   * @param {SortedRows} rows
+   * @param {Iterable<string>} ids Of those that may have changed.
    * @param {Row[]} before What is shown; it stays until the first rows are known again.
+   * @returns {Row[]}
    */
-  cut(all, before) {
-    const { store, order, sort } = this.#options;
-    const { filled } = store;
+  cut(rows, ids, before) {
+    const { store, order, sort, page } = this.#options;
+    const brought = this.#page;
+    const all = rows.update([...ids, ...(brought?.keys() ?? [])], store.ids) ?? rows.all;
+    const { filled, at } = store;
     if (filled !== this.#filled) {
       this.#filled = filled;
       const { last } = filled;
       this.#edge = last && store.part?.sort !== sort ? undefined : last;
       this.#cursor = undefined;
     }
-    const edge = this.#edge;
-    const end = edge === null ? all.length : edge ? place(all, order, edge, true) : 0;
-    this.#tells = [edge !== undefined, store.follows && (edge !== null || end > this.#shown)];
+    const ends = () => (edge === null ? all.length : edge ? place(all, order, edge, true) : 0);
+    let edge = this.#edge;
+    let end = ends();
+    if (brought && page) {
+      const behind = at?.epoch === page.epoch && at.seq < page.seq;
+      // After a read there is enough.
+      const short = edge === undefined || (edge && !this.#cursor && end < Math.min(this.#shown, brought.size));
+      if (store.denied || (store.state.peek() !== 'loading' && !behind && !short)) {
+        this.#page = null;
+        return this.cut(rows, [...brought.keys(), ...store.ids()], before);
+      }
+    }
     if (edge !== null && end <= this.#shown && this.#shown < Infinity) this.#fill(end);
-    return edge === undefined && store.follows ? before : all.slice(0, Math.min(end, this.#shown));
+    if (brought) {
+      edge = page?.last ?? null;
+      end = ends();
+    }
+    const waits = store.follows && (brought || edge === undefined);
+    this.#tells = [waits ? (brought || before.length > 0 ? 'stale' : 'loading') : null, store.follows && (edge !== null || end > this.#shown)];
+    return waits && !brought ? before : all.slice(0, Math.min(end, this.#shown));
   }
 
   /** Once the rows are shown. */
   tell() {
-    [this.known.value, this.hasMore.value] = this.#tells;
+    [this.state.value, this.hasMore.value] = this.#tells;
   }
 
   /** @param {number} count */
@@ -148,7 +179,7 @@ export class SortedRows {
   update(ids, all) {
     const broken = this.#broken;
     this.#broken = true;
-    const changes = [...(broken ? new Set([...this.#byId.keys(), ...all()]) : ids)].flatMap((id) => {
+    const changes = [...new Set(broken ? [...this.#byId.keys(), ...all()] : ids)].flatMap((id) => {
       const before = this.#byId.get(id);
       const after = kept(before, this.#look(id) ?? undefined);
       return before === after ? [] : [{ id, before, after }];

@@ -135,7 +135,7 @@ test('a presence that is closed loads nothing more; one that is used again does'
 /** A client of its own, to which `link.js` or another part does not come until `arrive`. */
 async function client(options = {}, part = 'link.js') {
   const { load, arrive, remove } = without(part);
-  const modules = Object.assign({}, ...(await Promise.all(['realtime.js', 'channels.js', 'optimistic.js'].map(load))));
+  const modules = Object.assign({}, ...(await Promise.all(['realtime.js', 'channels.js', 'optimistic.js', 'parts.js'].map(load))));
   const w = world();
   const rt = new modules.RealtimeClient('/ws', { env: w.env, ...options });
   return { w, rt, modules, arrive, remove };
@@ -199,33 +199,60 @@ test('while the part that connects cannot be loaded, the page is shown and can b
   }
 });
 
-test('what one user saw before the client could connect is gone at once when another one comes', async () => {
-  const user = signal({ id: 'u1' });
-  const { w, rt, modules, arrive, remove } = await client({ auth: { user, token: () => 'a token' } });
-  try {
-    rt.connect();
-    const channels = new modules.ChannelSubscriber(rt, { env: w.env });
-    const list = channels.list('Task', { initial: { items: [{ id: 'a' }], next: null, epoch: 'e1', seq: 7, view: 'v' } });
-    const record = channels.record('Task', 'a');
-    assert.equal(list.value.length, 1);
-    user.value = { id: 'u2' };
-    await settle();
-    assert.deepEqual([list.value, list.state.value, list.error.value.code], [[], 'denied', 'OTHER_USER']);
-    assert.deepEqual([channels.list('Task').value, record.state.value], [[], 'denied']);
-    arrive();
-    await until(() => (w.clock.run(1000), w.sockets.length === 1));
-    await settle();
-    w.socket.greet();
-    // Nothing is resumed from what the first user had.
-    assert.deepEqual(
-      w.socket.take('subscribe').map(({ channel, payload }) => [channel, payload]).sort(),
-      [['entity:Task', { snapshot: true }], ['entity:Task:a', { snapshot: true }]],
-    );
-    assert.deepEqual(list.value, []);
-    rt.disconnect();
-  } finally {
-    remove();
+test('when the user changes, lists wait for the next one with no row of the last, whether the part that connects is there or not', async () => {
+  const told = [];
+  for (const there of [true, false]) {
+    const user = signal({ id: 'u1' });
+    const { w, rt, modules, arrive, remove } = await client({ auth: { user, token: () => 'a token' } });
+    try {
+      if (there) {
+        arrive();
+        await modules.link().catch(() => modules.link());
+      }
+      rt.connect();
+      const channels = new modules.ChannelSubscriber(rt, { env: w.env });
+      const list = channels.list('Task', { initial: { items: [{ id: 'a' }], next: null, epoch: 'e1', seq: 7, view: 'v' } });
+      const [record, notes] = [channels.record('Task', 'a'), channels.list('Note')];
+      const says = [list, record, notes].flatMap((one) => [one, one.state, one.error]);
+      /** What each of them has ever said. */
+      const heard = says.map(() => []);
+      says.forEach((one, at) => one.subscribe((value) => heard[at].push(value)));
+      await settle();
+      user.value = { id: 'u2' };
+      assert.deepEqual(list.value, [], 'in the same moment');
+      await settle();
+      assert.deepEqual(says.map(({ value }) => value), [[], 'loading', null, undefined, 'loading', null, [], 'loading', null]);
+      assert.deepEqual([channels.list('Task').value, channels.list('Task').state.value], [[], 'loading']);
+      arrive();
+      await until(() => (w.clock.run(1000), w.sockets.length === (there ? 2 : 1)));
+      await settle();
+      w.socket.greet();
+      await settle();
+      const asked = w.socket.take('subscribe');
+      // Nothing is resumed from what the first user had.
+      assert.deepEqual(
+        asked.map(({ channel, payload }) => [channel, payload]).sort(),
+        [['entity:Note', { snapshot: true }], ['entity:Task', { snapshot: true }], ['entity:Task:a', { snapshot: true }]],
+      );
+      assert.deepEqual([list.value, list.state.value, list.error.value], [[], 'loading', null]);
+      const [{ requestId }] = asked.filter(({ channel }) => channel === 'entity:Task');
+      const channel = 'entity:Task';
+      w.socket.say({ type: 'subscribed', channel, requestId, payload: { epoch: 'e1', seq: 9, view: 'w', recovered: false }, more: true });
+      w.socket.say({ type: 'snapshot', channel, seq: 9, payload: { rows: [{ id: 'b' }] }, more: true });
+      w.socket.say({ type: 'pong', channel, payload: { epoch: 'e1', seq: 9, view: 'w' } });
+      await settle();
+      user.value = null;
+      await settle();
+      assert.deepEqual([list.value, list.state.value, list.error.value], [[], 'loading', null], 'and once more, when it was live');
+      told.push(heard.map((values) => JSON.stringify(values)));
+      rt.disconnect();
+    } finally {
+      remove();
+    }
   }
+  assert.deepEqual(told[0], told[1], 'step by step');
+  const [rows, states] = told[0].map((text) => JSON.parse(text));
+  assert.deepEqual([rows, states], [[[{ id: 'a' }], [], [{ id: 'b' }], []], ['stale', 'loading', 'live', 'loading']]);
 });
 
 test('what is asked over HTTP before the part is there is not done for the next user', async () => {

@@ -272,7 +272,7 @@ test('a token that is taken back while the line is gone takes the rows along', a
   assert.deepEqual([list.value.length, list.state.value], [1, 'stale']);
   rt.setToken(null);
   await settle();
-  assert.deepEqual([list.value, list.state.value], [[], 'denied']);
+  assert.deepEqual([list.value, list.state.value], [[], 'loading']);
   await w.clock.run(10);
   w.socket.greet();
   assert.deepEqual(w.socket.take('subscribe').map(({ payload }) => payload), [{ snapshot: true }]);

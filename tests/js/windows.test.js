@@ -239,3 +239,124 @@ test('an order that the server refuses is an error of the list that asked for it
   assert.deepEqual([list.state.value, list.error.value.code], ['error', 'BAD_QUERY']);
   assert.deepEqual([other.state.value, ids(other.value)], ['live', 'r7']);
 });
+
+/** A page with a server of twelve rows, without trouble. */
+async function calmly() {
+  const w = world();
+  const server = new Server(w, { int: () => 0, chance: () => false });
+  for (let v = 1; v <= 12; v++) server.commit([{ set: `t${v}`, v }]);
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const api = new Api('/api', { env: w.env });
+  const channels = new ChannelSubscriber(rt, { env: w.env, api });
+  /** What `GET` answers; one page of the server is three rows, so these are read together. */
+  const get = (sort = 'id', limit = 100) => {
+    const all = server.first(sort);
+    return { items: structuredClone(all.slice(0, limit)), next: all.length > limit ? 'behind' : null, epoch: server.epoch, seq: server.seq, view: server.view };
+  };
+  await w.clock.run(100);
+  return { w, server, rt, api, channels, get };
+}
+const six = (channels) => channels.list('Task', { sort: '-v', limit: 6 });
+
+/** What is open, what happens before the answer was read and after, and the list that gets the answer. */
+const BROUGHT = [
+  ['nothing is open', {}, {}],
+  ['nothing is open, and there are further rows', {}, { sort: '-v', limit: 4 }, 5],
+  ['nothing is open, and the answer is shorter than the list', {}, { sort: '-v', limit: 8 }, 5],
+  ['a window that is live, and all rows', { open: six, runs: 5000 }, {}],
+  ['a window that is live, and all rows in its order', { open: six, runs: 5000 }, { sort: '-v' }],
+  ['a window that is live, and the first rows of all', { open: six, runs: 5000 }, {}, 5],
+  ['a window that is loading', { open: six }, {}],
+  ['a window that is loading, and a longer one', { open: six }, { sort: '-v', limit: 9 }, 10],
+  ['a window that is live, and a longer one', { open: six, runs: 5000 }, { sort: '-v', limit: 9 }, 10],
+  ['a window that is live, and a shorter one', { open: six, runs: 5000 }, { sort: '-v', limit: 2 }, 3],
+  ['a window that is live, and one in another order', { open: six, runs: 5000 }, { sort: 'v', limit: 4 }, 5],
+  ['a window that is live, and one with all rows', { open: six, runs: 5000 }, { sort: '-v', limit: 50 }],
+  ['a window that was closed a moment ago', { open: (channels) => six(channels).close(), runs: 500 }, {}],
+  ['a list of all rows that is loading', { open: (channels) => channels.list('Task') }, {}],
+  ['two lists with answers', { open: (channels, get) => channels.list('Task', { sort: '-v', limit: 2, initial: get('-v', 3) }) }, { sort: '-v', limit: 5 }, 6],
+  ['two lists with answers that are live', { open: (channels, get) => channels.list('Task', { sort: '-v', limit: 2, initial: get('-v', 3) }), runs: 5000 }, { sort: '-v', limit: 5 }, 6],
+  ['a list with all rows of an answer, and one with some', { open: (channels, get) => channels.list('Task', { initial: get() }) }, { sort: '-v', limit: 5 }, 6],
+  ['a list with some rows of an answer, and one with all', { open: (channels, get) => channels.list('Task', { sort: '-v', limit: 2, initial: get('-v', 3) }) }, {}],
+  ['a window that is behind the answer', { open: six, runs: 5000, late: [{ set: 't20', v: 20 }, { delete: 't3' }] }, { sort: '-v', limit: 5 }, 6],
+  ['all rows, behind the answer', { open: (channels) => channels.list('Task'), runs: 5000, late: [{ set: 't20', v: 20 }, { delete: 't3' }] }, { sort: '-v' }],
+  ['all rows, behind the answer to another question', { open: (channels) => channels.list('Task'), runs: 5000, elsewhere: true }, {}],
+  ['a window that is further than the answer', { open: six, runs: 5000, since: [{ set: 't20', v: 20 }, { set: 't3', v: 30 }] }, {}],
+];
+
+for (const [name, { open, runs, late, since, elsewhere }, options, most] of BROUGHT) {
+  test(`rows that come with the page are shown at once, and are never gone: ${name}`, async () => {
+    const { w, server, channels, get, rt } = await calmly();
+    const other = open?.(channels, get);
+    if (runs) await w.clock.run(runs);
+    const others = [];
+    other?.listen((rows) => others.push(ids(rows)));
+    if (late) server.commit(late);
+    // A change of another list: the position moves, and no event tells this channel.
+    if (elsewhere) server.seq += 1;
+    const initial = get(options.sort, most);
+    if (since) {
+      server.commit(since);
+      await w.clock.run(100);
+      others.length = 0;
+    }
+    const list = channels.list('Task', { ...options, initial });
+    const { limit = Infinity } = options;
+    const own = initial.items.slice(0, limit);
+    if (since) for (const { id } of own) assert.ok(list.value.some((row) => row.id === id), id);
+    else assert.deepEqual([ids(list.value), list.hasMore.value], [ids(own), limit < Infinity && initial.next !== null]);
+    assert.ok(['stale', 'live'].includes(list.state.value), list.state.value);
+    const shown = [];
+    list.listen((rows) => shown.push(rows.map(({ id }) => id)));
+    const states = [];
+    list.state.listen((state) => states.push(state));
+    // Where nothing happens, it asks how far the server is.
+    await w.clock.run(elsewhere ? 100 : 20_000);
+    for (const rows of shown) for (const { id } of own) assert.ok(late || since || rows.includes(id), `${id} is gone for a moment`);
+    for (const rows of shown) assert.ok(rows.length >= own.length, `${rows} of ${ids(own)}`);
+    const all = server.first(options.sort);
+    assert.deepEqual([list.value, list.state.value, list.hasMore.value], [all.slice(0, limit), 'live', all.length > limit]);
+    assert.ok(!states.includes('loading'), states.join());
+    if (!late) assert.deepEqual(others.filter((rows) => !rows), [], 'nor does another list lose its rows');
+    if (!late && runs === 5000) assert.deepEqual(others, [], 'which sees nothing of it');
+    rt.disconnect();
+  });
+}
+
+test('what this page changes is seen in rows that wait for those of the channel, and no row of them stays for another user', async () => {
+  const { w, server, rt, api, channels, get } = await calmly();
+  const db = new OptimisticManager(api, rt, { env: w.env });
+  six(channels);
+  await w.clock.run(5000);
+  server.up = server.sockets = false;
+  server.cutAll(1006);
+  await w.clock.run(100);
+  const list = channels.list('Task', { initial: get() });
+  db.update('Task', 't3', { v: 33 });
+  db.delete('Task', 't4');
+  const made = db.create('Task', { v: 44 });
+  const seen = new Map(list.value.map((row) => [row.id, row.v]));
+  assert.deepEqual([seen.get('t3'), seen.has('t4'), seen.get(made.id), list.value.length, list.state.value], [33, false, 44, 14, 'stale']);
+  rt.setToken('of another user');
+  rt.setToken(null);
+  for (let time = 0; time < 2; time++) {
+    await settle();
+    assert.deepEqual(list.value.filter(({ _optimistic }) => !_optimistic), []);
+    db.create('Task', { v: 45 });
+  }
+  db.close();
+  rt.disconnect();
+});
+
+test('rows of a filter and of a record are of channels of their own', async () => {
+  const { channels, get, rt } = await calmly();
+  six(channels);
+  const record = channels.record('Task', 't3');
+  const initial = get();
+  initial.items = initial.items.filter(({ id }) => id === 't3');
+  for (const where of [{ id: 't3' }, { v: 3 }]) {
+    const list = channels.list('Task', { where, initial });
+    assert.deepEqual([ids(list.value), list.state.value, record.value], ['t3', 'stale', undefined]);
+  }
+  rt.disconnect();
+});
