@@ -51,7 +51,8 @@ import { NO_ANSWER, onOtherUser, OTHER_USER } from './user.js';
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
-const OPTIONS =
+/** Names, and what each can be. */
+export const OPTIONS =
   'reconnectInterval:number maxReconnectInterval:number heartbeatInterval:number heartbeatTimeout:number maxReconnectAttempts:number connectTimeout:number bridgeAfter:number pollInterval:number maxPollInterval:number linger:number apiBase:string transports:ws|sse|poll shareConnection:fallback|boolean enabled:boolean getToken:function auth env';
 
 export class RealtimeClient {

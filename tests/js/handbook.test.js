@@ -92,7 +92,7 @@ test('the tables of options name every option, and no other', () => {
     return [...block.matchAll(/@property \{.*\} \[?(\w+)\]?/g)].map(([, name]) => name);
   };
   const named = new Set([...page.matchAll(/`(\w+)(?:\([^`]*\))?`/g)].map(([, name]) => name));
-  for (const [file, type] of [['realtime.js', 'RealtimeOptions'], ['optimistic.js', 'OptimisticOptions'], ['optimistic.js', 'ChangeOptions'], ['client.js', 'ConnectOptions'], ['presence.js', 'PresenceOptions']]) {
+  for (const [file, type] of [['realtime.js', 'RealtimeOptions'], ['optimistic.js', 'OptimisticOptions'], ['optimistic.js', 'ChangeOptions'], ['client.js', 'PageOptions'], ['presence.js', 'PresenceOptions']]) {
     const options = optionsOf(file, type);
     assert.ok(options.length > 1, type);
     for (const option of options) assert.ok(named.has(option), `${type}: \`${option}\` is missing in docs/client.md`);

@@ -55,7 +55,7 @@ test('TypeScript knows the types, and the records of the server flow through', (
 import { connect } from 'tidewire-client';
 import { OfflineQueue } from 'tidewire-client/queue.js';
 interface Task { readonly id: string; readonly title: string; readonly done: boolean | null }
-const { channels, db, rt } = connect({ queue: new OfflineQueue({ user: 'ada' }) });
+const { channels, db, rt } = connect({ queue: new OfflineQueue({ user: 'ada' }), ids: 'uuid', transports: ['ws', 'poll'], heartbeatInterval: 10_000, linger: 0 });
 const list = channels.list<Task>('Task', { where: { done: false }, sort: '-title' });
 const titles: string[] = list.value.map((task) => task.title);
 const record: Task | null | undefined = channels.record<Task>('Task', 'x').value;
@@ -66,6 +66,10 @@ const status: 'connecting' | 'connected' | 'polling' | 'offline' = rt.status.val
 list.value[0].titel;
 // @ts-expect-error no such option
 channels.list<Task>('Task', { wehre: {} });
+// @ts-expect-error no such option
+connect({ heartbeatIntervall: 10_000 });
+// @ts-expect-error a number
+connect({ pollInterval: 'often' });
 export { titles, record, status };
 `,
   );

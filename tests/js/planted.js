@@ -1186,4 +1186,18 @@ export const FAULTS = [
     to: '',
     red: ['parts.test.js', 'when the user changes, lists wait for the next one'],
   },
+  {
+    harm: 'connect keeps the options of the connection to itself',
+    file: 'client.js',
+    from: '{ ...line, env });',
+    to: '{ getToken, auth, env });',
+    red: ['realtime.test.js', '`connect` hands each option'],
+  },
+  {
+    harm: 'connect keeps the option of new ids to itself',
+    file: 'client.js',
+    from: '{ queue, conflict, ids, auth, env }',
+    to: '{ queue, conflict, auth, env }',
+    red: ['realtime.test.js', '`connect` hands each option'],
+  },
 ];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { connect } from '../../static/client.js';
 import { delay } from '../../static/env.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { reply, world } from './world.js';
@@ -612,4 +613,51 @@ test('a listener that throws disturbs nobody', (t) => {
   w.socket.say(subscribed(w.socket.take('subscribe')[0], { seq: 1 }));
   w.socket.say(event(2, 1));
   assert.deepEqual(seen, ['subscribed', 'entity:updated']);
+});
+
+test('`connect` hands each option to the part that knows it', async () => {
+  const w = world();
+  const silent = { env: w.env, bridgeAfter: 500, connectTimeout: 200, reconnectInterval: 100, maxReconnectInterval: 100, maxReconnectAttempts: 1, transports: ['ws', 'poll'], apiBase: '/v2', ids: 'temp' };
+  const lost = connect(silent);
+  const list = lost.channels.list('Task');
+  assert.match(lost.db.create('Task', {}).id, /^temp_/);
+  await w.clock.run(200);
+  assert.deepEqual([lost.rt.detail.value.attempt, lost.rt.detail.value.nextRetryAt - w.clock.now()], [1, 300], 'connectTimeout, reconnectInterval');
+  await w.clock.run(299);
+  const before = w.requests.length;
+  await w.clock.run(1);
+  assert.ok(w.requests.length > before, 'bridgeAfter');
+  assert.ok(w.requests.every(({ url }) => url.pathname.startsWith('/v2/')), 'apiBase');
+  await w.clock.run(500);
+  assert.equal(lost.rt.status.value, 'offline', 'maxReconnectAttempts');
+  list.close();
+  lost.close();
+
+  const there = connect({ env: w.env, heartbeatInterval: 1000, heartbeatTimeout: 300, linger: 50 });
+  await w.clock.run(0);
+  const socket = w.socket.greet();
+  socket.say({ type: 'pong', payload: {} });
+  there.channels.list('Note').close();
+  socket.take('ping');
+  await w.clock.run(49);
+  assert.equal(socket.take('unsubscribe').length, 0);
+  await w.clock.run(1);
+  assert.equal(socket.take('unsubscribe').length, 1, 'linger');
+  await w.clock.run(949);
+  assert.equal(socket.take('ping').length, 0);
+  await w.clock.run(1);
+  assert.equal(socket.take('ping').length, 1, 'heartbeatInterval');
+  await w.clock.run(300);
+  assert.equal(there.rt.connected.value, false, 'heartbeatTimeout');
+  there.close();
+
+  const opened = w.sockets.length;
+  const asked = w.requests.length;
+  const polling = connect({ env: w.env, transports: ['poll'] });
+  polling.channels.list('Task');
+  await w.clock.run(0);
+  assert.deepEqual([w.sockets.length, w.requests.length > asked], [opened, true], 'transports');
+  polling.close();
+  assert.throws(() => connect({ env: w.env, heartbeatIntervall: 1 }), /^TypeError: connect has no option `heartbeatIntervall`\. Its options: url, .*heartbeatInterval, .*transports/);
+  assert.throws(() => connect({ env: w.env, pollInterval: 0 }), /^TypeError: connect: `pollInterval` cannot be 0/);
 });
