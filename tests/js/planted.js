@@ -218,7 +218,7 @@ export const FAULTS = [
     file: 'api.js',
     from: 'if (user() !== asked) throw new ApiError(401, OTHER_USER);',
     to: '',
-    red: ['users.test.js', 'a request that waits for its turn'],
+    red: ['users.test.js', 'a request that the server puts off'],
   },
   {
     harm: 'rows of one user are kept for the next one',

@@ -126,6 +126,21 @@ test('a request that waits for its turn is never sent with the token of another 
   db.close();
 });
 
+test('a request that the server puts off is never repeated with the token of another user', async () => {
+  const { w, user, api } = page();
+  const tokens = [];
+  w.respond = (_, { headers }) => {
+    tokens.push(headers.Authorization);
+    return reply(503, {}, { 'Retry-After': '2' });
+  };
+  const asked = assert.rejects(api.create('tasks', { title: 'of ada' }), { code: 'OTHER_USER' });
+  await w.clock.run(1000);
+  user.value = { id: 'ben' };
+  await w.clock.run(120_000);
+  await asked;
+  assert.deepEqual(tokens, ['Bearer ada']);
+});
+
 test('an answer that comes for the user before shows nothing to the next one', async () => {
   const { w, server, user, auth, env, api } = page();
   const db = new OptimisticManager(api, null, { env, auth });
