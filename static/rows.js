@@ -27,8 +27,8 @@ import { kept } from './same.js';
 export class Rows {
   /** Ids whose rows have changed since they were shown. @type {Set<string>} */
   #changed = new Set();
-  /** Mutations that came back in events, and were not told of yet. @type {Echo[]} */
-  #echoes = [];
+  /** Mutations that came back in events, and were not told of yet: the last event of each record. @type {Map<string, Echo>} */
+  #echoes = new Map();
   /** Up to where the rows are those of the server. @type {Position | null} */
   position = null;
   /** What the reader may see at that position, in the server's words. @type {string | undefined} */
@@ -100,13 +100,16 @@ export class Rows {
 
   /** Tells of the mutations that came back. @param {import('./overlay.js').Overlay} overlay @param {string} entity */
   tell(overlay, entity) {
-    for (const { mid, ...echo } of this.#echoes.splice(0)) {
+    const echoes = [...this.#echoes.values()];
+    this.#echoes.clear();
+    // A batch has all its rows before it is done.
+    for (const { mid, id, row } of echoes) {
       for (const mutation of overlay.laid) {
         if (mutation.mid !== mid) continue;
-        for (const change of mutation.changes) if (change.entity === entity && change.id === echo.id) change.row ??= echo.row;
+        for (const change of mutation.changes) if (change.entity === entity && change.id === id) change.row ??= row;
       }
-      for (const listener of [...overlay.listeners]) listener(mid, { entity, ...echo });
     }
+    for (const { mid, ...echo } of echoes) for (const listener of [...overlay.listeners]) listener(mid, { entity, ...echo });
   }
 
   /** Whether a refusal may be about the order that was asked for. @param {Frame} frame */
@@ -185,7 +188,10 @@ export class Rows {
     const at = { epoch: this.#epoch, seq };
     // While rows come in there is no position: only the end makes them one state.
     if (!this.#settling) this.#move(at);
-    if (mid !== undefined) this.#echoes.push({ mid, id, row, at });
+    if (mid === undefined) return;
+    const key = JSON.stringify([mid, id]);
+    this.#echoes.delete(key);
+    this.#echoes.set(key, { mid, id, row, at });
   }
 
   /** @param {Position} to */

@@ -365,7 +365,7 @@ export class Verdicts {
       overlay.touch(mutation);
       overlay.prune();
     }
-    const rows = mutation.changes.map((change) => change.row ?? (change.op === 'delete' ? null : { id: change.id, ...change.data }));
+    const rows = mutation.changes.map(({ op, id, data, row = op === 'delete' ? null : { id, ...data } }) => row);
     mutation.fulfil(mutation.changes.length > 1 ? rows : rows[0]);
     this.#host.tell();
     if (!this.#host.rt || !this.#waits) return;

@@ -530,6 +530,33 @@ test('of all changes of one record in a batch, the first is sent with the versio
   }
 });
 
+test('a batch that is confirmed by its events is what all of them have left', async () => {
+  const { db, list, event, w } = await open();
+  const tasks = await list([row('a'), row('b')]);
+  const other = await list([row('a'), row('b')], { done: false });
+  const seen = [];
+  other.listen(() => seen.push(other.value.find(({ id }) => id === 'a')?.title));
+  const all = db.batch(() => {
+    db.update('Task', 'a', { title: 'first', done: false });
+    db.update('Task', 'b', { title: 'b' });
+    db.update('Task', 'a', { title: 'last' });
+    db.update('Task', 'c', { n: 1 });
+    db.delete('Task', 'c');
+  });
+  await settle();
+  const a = row('a', { title: 'last', done: false, version: 3 });
+  const b = row('b', { title: 'b', version: 2 });
+  const more = { mid: all.mid, more: true };
+  await event(tasks, 'updated', { ...a, title: 'first', version: 2 }, 11, more);
+  await event(tasks, 'updated', b, 12, more);
+  await event(tasks, 'updated', a, 13, more);
+  await event(tasks, 'updated', row('c', { n: 1 }), 14, more);
+  await event(tasks, 'deleted', { id: 'c' }, 15, { mid: all.mid });
+  assert.deepEqual([await all, other.value.map(({ title }) => title), [...new Set(seen)]], [[a, b, a, null, null], ['last', 'b'], ['last']]);
+  db.close();
+  w.clock.run(0);
+});
+
 test('a batch that is in conflict twice over one record asks twice', async () => {
   const { db, posts, list } = await open();
   await list([row('a', { title: 'old', n: 1 })]);

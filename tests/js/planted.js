@@ -53,6 +53,27 @@ export const FAULTS = [
     red: ['changes.test.js', 'a confirmed change whose row is unknown'],
   },
   {
+    harm: 'a record that a batch changes twice goes back to what the first change made of it',
+    file: 'rows.js',
+    from: 'const key = JSON.stringify([mid, id]);',
+    to: 'const key = JSON.stringify([mid, id, seq]);',
+    red: ['changes.test.js', 'a batch that is confirmed by its events'],
+  },
+  {
+    harm: 'a batch is done without the rows of all its records',
+    file: 'rows.js',
+    from: 'if (mutation.mid !== mid) continue;',
+    to: 'if (mutation) continue;',
+    red: ['changes.test.js', 'a batch that is confirmed by its events'],
+  },
+  {
+    harm: 'the update of a record that its batch deletes brings a row',
+    file: 'verdicts.js',
+    from: "row = op === 'delete' ? null : { id, ...data } }) => row",
+    to: "row }) => row ?? (op === 'delete' ? null : { id, ...data })",
+    red: ['changes.test.js', 'a batch that is confirmed by its events'],
+  },
+  {
     harm: "another user's change is overwritten",
     file: 'verdicts.js',
     from: 'if (fields.length === 0) return null;',
