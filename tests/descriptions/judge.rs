@@ -1,6 +1,8 @@
 //! `Judge`: one answer against what the OpenAPI document says of it: status, media type, headers, body.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -11,11 +13,13 @@ pub(super) struct Judge {
     document: Value,
     /// Operations whose success was judged.
     pub(super) succeeded: HashSet<(String, String)>,
+    /// By schema. One takes longer to make than to ask a hundred times.
+    validators: RefCell<HashMap<Value, Rc<Validator>>>,
 }
 
 impl Judge {
     pub(super) fn new(document: Value) -> Judge {
-        Judge { document, succeeded: HashSet::new() }
+        Judge { document, succeeded: HashSet::new(), validators: RefCell::default() }
     }
 
     /// Panics where the answer is not as described. `path` is the document's: `/api/tasks/{id}`.
@@ -73,11 +77,15 @@ impl Judge {
         if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
-    fn validator(&self, schema: &Value) -> Validator {
-        let mut whole = schema.clone();
-        whole["components"] = self.document["components"].clone();
-        let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
-        options.build(&whole).unwrap_or_else(|error| panic!("{error}: {schema}"))
+    fn validator(&self, schema: &Value) -> Rc<Validator> {
+        let mut validators = self.validators.borrow_mut();
+        let validator = validators.entry(schema.clone()).or_insert_with(|| {
+            let mut whole = schema.clone();
+            whole["components"] = self.document["components"].clone();
+            let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
+            Rc::new(options.build(&whole).unwrap_or_else(|error| panic!("{error}: {schema}")))
+        });
+        Rc::clone(validator)
     }
 
     /// What a reference leads to.
