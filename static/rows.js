@@ -27,6 +27,8 @@ import { kept } from './same.js';
 export class Rows {
   /** Ids whose rows have changed since they were shown. @type {Set<string>} */
   #changed = new Set();
+  /** Those that had, when rows were shown last. @type {Set<string>} */
+  #brought = new Set();
   /** Mutations that came back in events, and were not told of yet: the last event of each record. @type {Map<string, Echo>} */
   #echoes = new Map();
   /** Up to where the rows are those of the server. @type {Position | null} */
@@ -88,7 +90,7 @@ export class Rows {
 
   /** Makes shown rows those of this state. @param {Map<string, Entry>} shown @returns {Set<string>} The ids that have changed. */
   bring(shown) {
-    const changed = this.#changed;
+    const changed = (this.#brought = this.#changed);
     this.#changed = new Set();
     for (const id of changed) {
       const entry = this.#rows.get(id);
@@ -96,6 +98,19 @@ export class Rows {
       else shown.delete(id);
     }
     return changed;
+  }
+
+  /**
+   * Makes rows that the page brought along as new as those that are shown, as far as these are known. Called at each step.
+   *
+   * @param {Map<string, Entry>} rows
+   * @param {import('./window.js').WindowOptions} options
+   */
+  forward(rows, { store, page }) {
+    const { at, entries } = store;
+    if (!page || at?.epoch !== page.epoch || at.seq < page.seq) return;
+    for (const entry of entries) if (entry.seq > (rows.get(entry.row.id) ?? page).seq) rows.set(entry.row.id, entry);
+    for (const id of this.#brought) if (!store.known(id)) rows.delete(id);
   }
 
   /** Tells of the mutations that came back. @param {import('./overlay.js').Overlay} overlay @param {string} entity */
@@ -203,7 +218,8 @@ export class Rows {
 
   /** @param {string} id */
   #drop(id) {
-    if (this.#rows.delete(id)) this.#changed.add(id);
+    this.#rows.delete(id);
+    this.#changed.add(id);
   }
 
   /**

@@ -62,9 +62,7 @@ export class Window {
 
   /** The server's row, as new as it is known, if it is one of these. @param {string} id */
   entry(id) {
-    const own = this.#options.store.known(id);
-    const brought = this.#page?.get(id);
-    return this.#page && !(own && brought && own.seq > brought.seq) ? brought : own;
+    return this.#page ? this.#page.get(id) : this.#options.store.known(id);
   }
 
   /**
@@ -76,6 +74,7 @@ export class Window {
   cut(rows, ids, before) {
     const { store, order, sort, page } = this.#options;
     const brought = this.#page;
+    if (brought) store.rows?.forward(brought, this.#options);
     const all = rows.update([...ids, ...(brought?.keys() ?? [])], store.ids) ?? rows.all;
     const { filled, at } = store;
     if (filled !== this.#filled) {

@@ -348,6 +348,56 @@ test('what this page changes is seen in rows that wait for those of the channel,
   rt.disconnect();
 });
 
+test('what this page changed and the server confirmed stays so in rows that wait for those of the channel', async () => {
+  for (const options of [{ sort: 'v', limit: 9 }, {}]) {
+    const { w, server, rt, api, channels, get } = await calmly();
+    const db = new OptimisticManager(api, rt, { env: w.env });
+    six(channels);
+    await w.clock.run(5000);
+    const { respond } = w;
+    // What is read takes its time.
+    w.respond = (url, init) => {
+      if (url.pathname === '/api/tasks') return new Promise(() => {});
+      if (url.pathname !== '/api/batch') return respond(url, init);
+      const { ops } = JSON.parse(init.body);
+      server.commit(ops.map(({ op, id, data }) => (op === 'delete' ? { delete: id } : { set: id, ...data })));
+      const { epoch, seq } = server;
+      return reply(200, { epoch, seq, results: ops.map(({ op, id }) => ({ seq, id, status: op === 'delete' ? 204 : 200, record: server.rows.get(id) })) });
+    };
+    const list = channels.list('Task', { ...options, initial: get(options.sort, options.limit && 10) });
+    const seen = [];
+    list.listen((rows) => seen.push(ids(rows)));
+    const made = db.create('Task', { v: 0 });
+    db.delete('Task', 't2');
+    db.update('Task', 't3', { v: 2.5 });
+    await w.clock.run(5000);
+    assert.deepEqual([made.state, db.pending.value], ['done', []]);
+    server.commit([{ delete: 't1' }, { set: 'new', v: 0.5 }]);
+    await w.clock.run(5000);
+    const found = new Map(list.value.map(({ id, v }) => [id, v]));
+    assert.deepEqual([found.get(made.id), found.get('new'), found.has('t1'), found.has('t2')], [0, 0.5, false, false]);
+    const first = seen.findIndex((rows) => rows.includes(made.id) && !rows.includes('t2'));
+    for (const rows of seen.slice(first)) assert.deepEqual([rows.includes(made.id), /t2\b/.test(rows)], [true, false], rows);
+    rt.disconnect();
+    db.close();
+  }
+});
+
+test('rows of the page are ahead of their channel until it has come as far', async () => {
+  const { channels, list, say, begin } = byHand();
+  await begin([row(99), row(98), row(97)]);
+  const initial = { items: [row(1), row(98, { version: 3 })], next: null, epoch: 'e1', seq: 12, view: 'v' };
+  const other = channels.list('Task', { sort: 'v', limit: 5, initial });
+  const look = () => [ids(list.value), ids(other.value), other.value.at(-1).version];
+  assert.deepEqual(look(), ['r99,r98', 'r1,r98', 3]);
+  await say('entity:deleted', { id: 'r98' }, { seq: 11, prev: 10 });
+  assert.deepEqual(look(), ['r99,r97', 'r1,r98', 3], 'it is made again before the page was');
+  await say('entity:created', row(98, { version: 3 }), { seq: 12, prev: 11 });
+  await say('entity:updated', row(98, { version: 4 }), { seq: 13, prev: 12 });
+  await say('entity:deleted', { id: 'r1' }, { seq: 14, prev: 13 });
+  assert.deepEqual([ids(list.value), ids(other.value), other.value[0].version, other.state.value], ['r99,r98', 'r98', 4, 'stale']);
+});
+
 test('rows of a filter and of a record are of channels of their own', async () => {
   const { channels, get, rt } = await calmly();
   six(channels);
