@@ -28,7 +28,7 @@ export class Rows {
   /** Ids whose rows have changed since they were shown. @type {Set<string>} */
   #changed = new Set();
   /** Those that had, when rows were shown last. @type {Set<string>} */
-  #brought = new Set();
+  #last = new Set();
   /** Mutations that came back in events, and were not told of yet: the last event of each record. @type {Map<string, Echo>} */
   #echoes = new Map();
   /** Up to where the rows are those of the server. @type {Position | null} */
@@ -90,7 +90,7 @@ export class Rows {
 
   /** Makes shown rows those of this state. @param {Map<string, Entry>} shown @returns {Set<string>} The ids that have changed. */
   bring(shown) {
-    const changed = (this.#brought = this.#changed);
+    const changed = (this.#last = this.#changed);
     this.#changed = new Set();
     for (const id of changed) {
       const entry = this.#rows.get(id);
@@ -104,13 +104,14 @@ export class Rows {
    * Makes rows that the page brought along as new as those that are shown, as far as these are known. Called at each step.
    *
    * @param {Map<string, Entry>} rows
-   * @param {import('./window.js').WindowOptions} options
+   * @param {Position} page When these rows were read.
+   * @param {import('./store.js').Store} store
    */
-  forward(rows, { store, page }) {
-    const { at, entries } = store;
-    if (!page || at?.epoch !== page.epoch || at.seq < page.seq) return;
-    for (const entry of entries) if (entry.seq > (rows.get(entry.row.id) ?? page).seq) rows.set(entry.row.id, entry);
-    for (const id of this.#brought) if (!store.known(id)) rows.delete(id);
+  forward(rows, page, store) {
+    const { at } = store;
+    if (at?.epoch !== page.epoch || at.seq < page.seq) return;
+    for (const entry of store.entries) if (entry.seq > (rows.get(entry.row.id) ?? page).seq) rows.set(entry.row.id, entry);
+    for (const id of this.#last) if (!store.known(id)) rows.delete(id);
   }
 
   /** Tells of the mutations that came back. @param {import('./overlay.js').Overlay} overlay @param {string} entity */
@@ -133,8 +134,7 @@ export class Rows {
   }
 
   clear() {
-    for (const id of this.#rows.keys()) this.#changed.add(id);
-    this.#rows.clear();
+    for (const id of this.#rows.keys()) this.#drop(id);
     this.#held = [];
   }
 
@@ -147,8 +147,7 @@ export class Rows {
     const starts = type === 'subscribed' || type === 'resync';
     // What was held is sent again, or is true no longer.
     if (starts) this.#held = [];
-    if (starts) this.#settling = payload.recovered !== true;
-    else this.#settling = (this.#settling || frame.at !== undefined) && type !== 'pong';
+    this.#settling = starts ? payload.recovered !== true : (this.#settling || frame.at !== undefined) && type !== 'pong';
     this.#held.push(frame);
     if (this.#settling || frame.more) return false;
     for (const held of this.#held) this.#apply(held);

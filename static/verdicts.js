@@ -207,7 +207,7 @@ export class Verdicts {
     return mutation.changes.map(({ op, entity, id, data }, at) => ({
       op,
       entity,
-      ...(`${id}`.startsWith('temp_') ? {} : { id }),
+      ...(id.startsWith('temp_') ? {} : { id }),
       ...(data ? { data: plain(data) } : {}),
       version: versionOf(mutation, at),
     }));
@@ -316,7 +316,7 @@ export class Verdicts {
     const { epoch, seq, results } = verdict;
     for (const [at, change] of mutation.changes.entries()) {
       const { id } = results[at];
-      if (`${change.id}`.startsWith('temp_') && id) this.#identify(change, id);
+      if (change.id.startsWith('temp_') && id) this.#identify(change, id);
       // What is shown of a record is what the last change of it has left.
       const { status, record } = results[mutation.changes.map(ofRecord(change)).lastIndexOf(true)];
       // What the caller may not see is answered by its id alone.
@@ -336,7 +336,7 @@ export class Verdicts {
   #heard = (mid, { entity, id, row, at }) => {
     const mutation = this.#host.mutations.get(mid);
     if (!mutation || mutation.at) return;
-    const temps = mutation.changes.filter((change) => `${change.id}`.startsWith('temp_'));
+    const temps = mutation.changes.filter(({ id }) => id.startsWith('temp_'));
     // Of several new records only the answer shows which one this is.
     if (temps.length > 0 && mutation.changes.length > 1) return;
     for (const change of temps) if (change.entity === entity) this.#identify(change, id);

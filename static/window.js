@@ -72,9 +72,10 @@ export class Window {
    * @returns {Row[]}
    */
   cut(rows, ids, before) {
-    const { store, order, sort, page } = this.#options;
+    // Without one there is nothing brought.
+    const { store, order, sort, page } = /** @type {WindowOptions & {page: import('./cache.js').Kept}} */ (this.#options);
     const brought = this.#page;
-    if (brought) store.rows?.forward(brought, this.#options);
+    if (brought) store.rows?.forward(brought, page, store);
     const all = rows.update([...ids, ...(brought?.keys() ?? [])], store.ids) ?? rows.all;
     const { filled, at } = store;
     if (filled !== this.#filled) {
@@ -86,7 +87,7 @@ export class Window {
     const ends = () => (edge === null ? all.length : edge ? place(all, order, edge, true) : 0);
     let edge = this.#edge;
     let end = ends();
-    if (brought && page) {
+    if (brought) {
       const behind = at?.epoch === page.epoch && at.seq < page.seq;
       // After a read there is enough.
       const short = edge === undefined || (edge && !this.#cursor && end < Math.min(this.#shown, brought.size));
@@ -97,7 +98,7 @@ export class Window {
     }
     if (edge !== null && end <= this.#shown && this.#shown < Infinity) this.#fill(end);
     if (brought) {
-      edge = page?.last ?? null;
+      edge = page.last ?? null;
       end = ends();
     }
     const waits = store.follows && (brought || edge === undefined);

@@ -76,14 +76,14 @@ export const FAULTS = [
   {
     harm: 'a new record is gone from the rows of the page once the server has confirmed it',
     file: 'window.js',
-    from: 'if (brought) store.rows?.forward(brought, this.#options);',
+    from: 'if (brought) store.rows?.forward(brought, page, store);',
     to: '',
     red: ['windows.test.js', 'what this page changed and the server confirmed'],
   },
   {
     harm: 'a record that was deleted comes back in the rows of the page',
     file: 'rows.js',
-    from: 'for (const id of this.#brought) if (!store.known(id)) rows.delete(id);',
+    from: 'for (const id of this.#last) if (!store.known(id)) rows.delete(id);',
     to: '',
     red: ['windows.test.js', 'what this page changed and the server confirmed'],
   },
