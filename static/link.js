@@ -168,8 +168,9 @@ export class Link {
     return () => void calls.delete(call);
   }
 
+  /** Once for all who ask in one task: the server closes a connection that sends too much. */
   ping() {
-    if (this.#client.connected.peek()) this.#connection?.ping();
+    this.#timers.set('ping', 0, () => this.#client.connected.peek() && this.#connection?.ping());
   }
 
   /** @type {import('./realtime.js').RealtimeClient['subscribe']} */

@@ -107,7 +107,7 @@ export class Rows {
    * @param {Position} page When these rows were read.
    * @param {import('./store.js').Store} store
    */
-  forward(rows, page, store) {
+  follow(rows, page, store) {
     const { at } = store;
     if (at?.epoch !== page.epoch || at.seq < page.seq) return;
     for (const entry of store.entries) if (entry.seq > (rows.get(entry.row.id) ?? page).seq) rows.set(entry.row.id, entry);
@@ -119,12 +119,11 @@ export class Rows {
     const echoes = [...this.#echoes.values()];
     this.#echoes.clear();
     // A batch has all its rows before it is done.
-    for (const { mid, id, row } of echoes) {
+    for (const { mid, id, row } of echoes)
       for (const mutation of overlay.laid) {
         if (mutation.mid !== mid) continue;
         for (const change of mutation.changes) if (change.entity === entity && change.id === id) change.row ??= row;
       }
-    }
     for (const { mid, ...echo } of echoes) for (const listener of [...overlay.listeners]) listener(mid, { entity, ...echo });
   }
 

@@ -461,7 +461,7 @@ function earlier({ changes }, at) {
 function versionOf(mutation, at) {
   const { changes, guards } = mutation;
   const record = ofRecord(changes[at]);
-  if (changes[at].op === 'create' || earlier(mutation, at).length > 0) return undefined;
+  if (changes[at].op === 'create' || earlier(mutation, at).length > 0) return;
   const versions = guards.flatMap((guard, other) => (record(changes[other]) ? (guard?.version ?? []) : []));
   return versions.length > 0 ? Math.min(...versions) : undefined;
 }

@@ -75,7 +75,7 @@ export class Window {
     // Without one there is nothing brought.
     const { store, order, sort, page } = /** @type {WindowOptions & {page: import('./cache.js').Kept}} */ (this.#options);
     const brought = this.#page;
-    if (brought) store.rows?.forward(brought, page, store);
+    if (brought) store.rows?.follow(brought, page, store);
     const all = rows.update([...ids, ...(brought?.keys() ?? [])], store.ids) ?? rows.all;
     const { filled, at } = store;
     if (filled !== this.#filled) {

@@ -54,7 +54,7 @@ function bundled(names) {
 test('what an application bundles is small: what a page begins with, and all of it', () => {
   const budgets = [
     [['realtime.js', 'channels.js'], 8.8, 22.1],
-    [FOUR, 12, 30.7],
+    [FOUR, 12, 30.8],
     [[...FOUR, 'queue.js'], 12.6, 32.9],
   ];
   for (const [names, first, all] of budgets) {

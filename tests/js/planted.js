@@ -76,7 +76,7 @@ export const FAULTS = [
   {
     harm: 'a new record is gone from the rows of the page once the server has confirmed it',
     file: 'window.js',
-    from: 'if (brought) store.rows?.forward(brought, page, store);',
+    from: 'if (brought) store.rows?.follow(brought, page, store);',
     to: '',
     red: ['windows.test.js', 'what this page changed and the server confirmed'],
   },
@@ -93,6 +93,13 @@ export const FAULTS = [
     from: 'this.#rows.delete(id);',
     to: 'if (!this.#rows.delete(id)) return;',
     red: ['windows.test.js', 'what this page changed and the server confirmed'],
+  },
+  {
+    harm: 'a page with many lists is closed, because each asks how far the server is',
+    file: 'link.js',
+    from: "this.#timers.set('ping', 0, () => this.#client.connected.peek() && this.#connection?.ping());",
+    to: 'this.#client.connected.peek() && this.#connection?.ping();',
+    red: ['windows.test.js', 'many lists with rows of the page'],
   },
   {
     harm: 'rows of the page go back to what a channel behind them has',

@@ -104,6 +104,7 @@ test('a row that is read early waits until the list is as far', async () => {
   w.socket.take('ping');
   await page(13, [row(8, { version: 3 }), row(6)]);
   assert.deepEqual(list.value, [row(8), row(7)], 'the server never had both at once');
+  await w.clock.run(0);
   assert.equal(w.socket.take('ping').length, 1, 'it asks how far the server is');
   await say('entity:deleted', { id: 'r7' }, { seq: 12, prev: 11 });
   assert.deepEqual(list.value, [row(8)]);
@@ -381,6 +382,17 @@ test('what this page changed and the server confirmed stays so in rows that wait
     rt.disconnect();
     db.close();
   }
+});
+
+test('many lists with rows of the page ask the server once how far it is', async () => {
+  const { w, channels, begin } = byHand();
+  await begin([row(99), row(98), row(97)]);
+  await w.clock.run(1000);
+  w.socket.take('ping');
+  const initial = { items: [row(1)], next: null, epoch: 'e1', seq: 12, view: 'v' };
+  for (let at = 0; at < 300; at++) channels.list('Task', { sort: 'v', limit: 5, initial });
+  await w.clock.run(0);
+  assert.equal(w.socket.take('ping').length, 1);
 });
 
 test('rows of the page are ahead of their channel until it has come as far', async () => {
