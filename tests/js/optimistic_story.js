@@ -93,7 +93,10 @@ class Tab {
 
   #watch(list) {
     let before = new Map();
+    const page = this.rt;
     list.listen((rows) => {
+      // A page that is gone is not looked at, though a task of it may still run.
+      if (this.rt !== page) return;
       const now = new Map(rows.map((row) => [row.id, row]));
       if (now.size !== rows.length) this.problems.push('one id twice');
       for (const row of rows) {
