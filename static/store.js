@@ -291,7 +291,7 @@ export class Store {
     const before = this.state.peek();
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
     // A window may have become too short meanwhile, and what is denied is shown no longer.
-    if (this.#next !== before) this.#refresh(this.ids());
+    if (this.#next !== before) this.#refresh(this.denied ? this.ids() : []);
     this.#wake();
   }
 
@@ -320,7 +320,7 @@ export class Store {
     if (at) this.#options.overlay.meet(at.epoch);
   }
 
-  /** @param {Set<string>} ids */
+  /** @param {Iterable<string>} ids */
   #refresh(ids) {
     for (const refresh of [...this.#views]) refresh(ids);
   }
