@@ -290,8 +290,8 @@ export class Store {
     if (this.#next === 'live') this.error.value = null;
     const before = this.state.peek();
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
-    // A window may have become too short meanwhile, and what is denied is shown no longer.
-    if (this.#next !== before) this.#refresh(this.denied ? this.ids() : []);
+    // A window may have become too short meanwhile.
+    if (this.#next !== before) this.#refresh([]);
     this.#wake();
   }
 
