@@ -122,7 +122,7 @@ function refuse(host, mutation, state, error) {
  */
 function lost(host, mutation) {
   const gone = mutation.changes.find((change, at) => change.computed && mutation.guards[at]?.version === null && (isEmpty(change) || earlier(mutation, at).length > 0));
-  if (gone) fail(host, mutation, { code: 'FUNCTION_LOST', message: `The function that changes ${gone.entity} ${gone.id} did not survive the reload.`, hint: 'Discard the change, and make it again.' });
+  if (gone) fail(host, mutation, { code: 'FUNCTION_LOST', message: `The reload lost the function that changes ${gone.entity} ${gone.id}.`, hint: 'Make the change again.' });
   return Boolean(gone);
 }
 
