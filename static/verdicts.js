@@ -122,7 +122,7 @@ function refuse(host, mutation, state, error) {
  */
 function lost(host, mutation) {
   const gone = mutation.changes.find((change, at) => change.computed && mutation.guards[at]?.version === null && (isEmpty(change) || earlier(mutation, at).length > 0));
-  if (gone) fail(host, mutation, { code: 'FUNCTION_LOST', message: `The reload lost the function that changes ${gone.entity} ${gone.id}.`, hint: 'Make the change again.' });
+  if (gone) fail(host, mutation, { code: 'FUNCTION_LOST', message: `The function of ${gone.entity} ${gone.id} did not survive.`, hint: 'Discard it, and make it again.' });
   return Boolean(gone);
 }
 
